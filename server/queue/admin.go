@@ -1,0 +1,68 @@
+package queue
+
+// The reasons a worker or a history is given.
+const (
+	reasonTimeout   = "timeout"
+	reasonLost      = "worker lost"
+	reasonCancelled = "cancelled"
+)
+
+func (s *State) cancelJob(ev *CancelJob) {
+	slot := s.findHandle(ev.Handle)
+	if slot == 0 {
+		return
+	}
+	j := s.jobs.at(slot)
+	if j.state == Running {
+		s.tellCancelled(j, s.attempts.at(j.attempt), reasonCancelled)
+	}
+	s.counters.Cancelled++
+	s.fail(slot, j)
+}
+
+func (s *State) setMaxQueue(ev *SetMaxQueue) {
+	f := s.functionFor(nil, ev.Function)
+	if f == nil {
+		return
+	}
+	for i, n := range ev.Max {
+		f.maxQueue[i] = max(n, 0)
+	}
+	s.release(f)
+}
+
+func (s *State) createFunction(ev *CreateFunction) {
+	if f := s.functionFor(nil, ev.Function); f != nil {
+		f.created = true
+	}
+}
+
+func (s *State) dropFunction(ev *DropFunction) {
+	f := s.functions[string(ev.Function)]
+	if f == nil || f.workers > 0 || f.running > 0 {
+		return
+	}
+	f.created = true // so that it outlives its last job
+	for _, slot := range s.waitingJobs(f) {
+		s.counters.Cancelled++
+		s.fail(slot, s.jobs.at(slot))
+	}
+	f.created, f.maxQueue = false, [priorities]int{}
+	s.release(f)
+}
+
+// waitingJobs are all jobs of f that are queued or wait for their time.
+func (s *State) waitingJobs(f *function) []uint32 {
+	slots := make([]uint32, 0, f.waiting())
+	for i := range f.queues {
+		for slot := f.queues[i].first; slot != 0; slot = s.jobs.at(slot).next {
+			slots = append(slots, slot)
+		}
+	}
+	for _, t := range s.schedule.heap {
+		if s.jobs.at(t.slot).function == f.id {
+			slots = append(slots, t.slot)
+		}
+	}
+	return slots
+}

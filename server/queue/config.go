@@ -1,0 +1,57 @@
+package queue
+
+// Config is how a queue behaves. The zero value works: nothing is limited.
+type Config struct {
+	// HandlePrefix stands before the number in every handle, as in "H:host:17". It is cut so that a
+	// handle has at most 63 bytes. Default: "H:geartrain:".
+	HandlePrefix string
+
+	// JobRetries is how often a job is handed out at most. When the last of these attempts is lost
+	// or times out, its clients get WORK_FAIL, and a background job becomes a dead letter. Zero or
+	// less: no limit.
+	JobRetries int
+
+	// WakeUp is how many sleeping workers a job wakes. Zero or less: 1.
+	WakeUp int
+
+	// DeadLetters is how many dead letters are kept; the oldest goes when one more comes. Zero:
+	// 1000. Less than zero: none.
+	DeadLetters int
+
+	// Policies say what holds for functions by name. The first one whose pattern matches is taken.
+	Policies []Policy
+
+	Limits
+}
+
+// Limits bound what peers can make the queue hold. What is over a limit is answered with ERROR and
+// counted. Zero: no limit.
+type Limits struct {
+	MaxFunctions    int // functions known at a time
+	MaxJobs         int // jobs in all
+	MaxFunctionJobs int // jobs of one function
+	MaxClients      int // attached clients of one job
+	MaxAbilities    int // functions of one worker
+	MaxFunctionName int // bytes
+	MaxUnique       int // bytes
+}
+
+// Policy is what holds for the functions whose names match Pattern.
+type Policy struct {
+	Pattern  string // as in [path.Match]; "" or "*" matches every name without a slash
+	Conflict Conflict
+}
+
+// Conflict is what becomes of a submission whose key belongs to a job with another payload.
+type Conflict uint8
+
+const (
+	Count  Conflict = iota // it joins the job; the difference is counted
+	Reject                 // it is answered with ERROR KEY_CONFLICT
+)
+
+const (
+	defaultPrefix      = "H:geartrain:"
+	maxPrefix          = 63 - 20 // a handle without its longest number
+	defaultDeadLetters = 1000
+)

@@ -1,0 +1,178 @@
+package queue
+
+import (
+	"time"
+)
+
+// Peer is a connection, numbered by the server. Numbers are never used again. The zero Peer is nobody.
+type Peer uint64
+
+// Priority of a job; the lower value is served first.
+type Priority uint8
+
+const (
+	High Priority = iota
+	Normal
+	Low
+)
+
+// Event is something that happened to the queue from outside. The set is closed; every event is a
+// pointer to one of the structs below, so that a caller can use its structs again. Byte slices in an
+// event belong to the caller and are copied, unless the event says otherwise.
+type Event interface{ event() }
+
+// Submit asks for work: every SUBMIT_JOB packet. It is answered with JOB_CREATED or ERROR.
+type Submit struct {
+	Peer       Peer
+	Function   []byte
+	Unique     []byte // empty: never coalesced; "-": the payload is the key (unless it is empty)
+	Payload    []byte
+	Owned      bool // Payload's memory is given to the queue, which keeps it without copying
+	Priority   Priority
+	Background bool
+	RunAt      time.Time // not before; zero: now
+	Reducer    []byte    // SUBMIT_REDUCE_JOB; handed through to GRAB_JOB_ALL workers
+}
+
+// CanDo: the worker takes jobs of Function. An assignment of it that has not ended after Timeout is
+// taken away; zero: never.
+type CanDo struct {
+	Peer     Peer
+	Function []byte
+	Timeout  time.Duration
+}
+
+// CantDo: the worker takes no more jobs of Function; those it has stay with it.
+type CantDo struct {
+	Peer     Peer
+	Function []byte
+}
+
+// ResetAbilities is CantDo for every function.
+type ResetAbilities struct{ Peer Peer }
+
+// PreSleep: the worker wants one NOOP as soon as there may be a job for it.
+type PreSleep struct{ Peer Peer }
+
+// Detail is how much of a job the worker wants to be told: which JOB_ASSIGN packet answers.
+type Detail uint8
+
+const (
+	Plain      Detail = iota // JOB_ASSIGN
+	WithUnique               // JOB_ASSIGN_UNIQ
+	WithAll                  // JOB_ASSIGN_ALL if the job has a reducer, else JOB_ASSIGN_UNIQ
+)
+
+// Grab asks for a job. It is answered with a JOB_ASSIGN packet or NO_JOB.
+type Grab struct {
+	Peer   Peer
+	Detail Detail
+}
+
+// Report is what a worker says about a job it has: Type is WorkData, WorkWarning, WorkStatus,
+// WorkComplete, WorkFail or WorkException. From anyone but the current attempt's owner it is
+// dropped and counted, never answered.
+type Report struct {
+	Peer   Peer
+	Kind   ReportKind
+	Handle []byte
+	Data   []byte // of data, warning, complete and exception; WORK_STATUS: the numerator
+	Second []byte // WORK_STATUS: the denominator
+	Owned  bool   // Data's memory is given away
+}
+
+// ReportKind is the kind of a Report.
+type ReportKind uint8
+
+const (
+	Data ReportKind = iota
+	Warning
+	Status
+	Complete
+	Fail
+	Exception
+)
+
+// GetStatus asks how far the job with a handle is; answered with STATUS_RES.
+type GetStatus struct {
+	Peer   Peer
+	Handle []byte
+}
+
+// GetStatusUnique asks the same by unique id; answered with STATUS_RES_UNIQUE.
+type GetStatusUnique struct {
+	Peer   Peer
+	Unique []byte
+}
+
+// SetClientID names the peer for the workers listing.
+type SetClientID struct {
+	Peer Peer
+	ID   []byte
+}
+
+// SetOption turns on one of the protocol's options for the peer; answered with OPTION_RES, or ERROR
+// UNKNOWN_OPTION.
+type SetOption struct {
+	Peer   Peer
+	Option []byte
+}
+
+// Join: a connection was accepted. It is the first event of its peer. Address is for listings.
+type Join struct {
+	Peer    Peer
+	Address string
+}
+
+// Leave: a connection is gone. It is the last event of its peer.
+type Leave struct{ Peer Peer }
+
+// Tick: time has passed. The queue asks for it with [State.NextDeadline].
+type Tick struct{}
+
+// CancelJob ends a job by its handle, whoever waits for it: queued ones vanish, a running one is
+// taken from its worker, and clients get WORK_FAIL.
+type CancelJob struct{ Handle []byte }
+
+// SetMaxQueue limits a function's queued jobs per priority; zero or less: no limit. It holds also
+// when the function does not exist yet.
+type SetMaxQueue struct {
+	Function []byte
+	Max      [3]int // by Priority
+}
+
+// CreateFunction makes a function known to listings before anyone uses it.
+type CreateFunction struct{ Function []byte }
+
+// DropFunction forgets a function that has no workers, with all its queued jobs; their clients get
+// WORK_FAIL. Whether it was dropped is seen with [State.Function].
+type DropFunction struct{ Function []byte }
+
+func (*Submit) event()          {}
+func (*CanDo) event()           {}
+func (*CantDo) event()          {}
+func (*ResetAbilities) event()  {}
+func (*PreSleep) event()        {}
+func (*Grab) event()            {}
+func (*Report) event()          {}
+func (*GetStatus) event()       {}
+func (*GetStatusUnique) event() {}
+func (*SetClientID) event()     {}
+func (*SetOption) event()       {}
+func (*Join) event()            {}
+func (*Leave) event()           {}
+func (*Tick) event()            {}
+func (*CancelJob) event()       {}
+func (*SetMaxQueue) event()     {}
+func (*CreateFunction) event()  {}
+func (*DropFunction) event()    {}
+
+// RetryDead makes a dead letter a queued job again, under a new handle and with no attempts behind
+// it. If its key is in use it stays.
+type RetryDead struct{ Handle []byte }
+
+// DropDead forgets a dead letter.
+type DropDead struct{ Handle []byte }
+
+func (*RetryDead) event() {}
+func (*DropDead) event()  {}

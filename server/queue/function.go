@@ -1,0 +1,81 @@
+package queue
+
+import (
+	"path"
+
+	"github.com/geartrain/geartrain/gearman/protocol"
+)
+
+// function is what is known about one function, as long as anything refers to it: a job, a worker,
+// a limit, or someone who created it.
+type function struct {
+	id       uint32
+	name     []byte
+	conflict Conflict
+	created  bool
+	maxQueue [priorities]int
+
+	queues    [priorities]queue // ready jobs
+	scheduled [priorities]int   // jobs that wait for their time, which are among the timers
+	running   int
+
+	workers  int
+	idle     [priorities]abilities // of workers that do not look here, since there was nothing
+	sleepers abilities             // of workers that may be asleep, in the order of their going to sleep
+	owed     int                   // workers that had a NOOP for this function and have not grabbed since
+}
+
+// jobs is how many jobs the function has.
+func (f *function) jobs() int { return f.waiting() + f.running }
+
+func (f *function) waiting() int {
+	n := 0
+	for p := range Priority(priorities) {
+		n += f.waitingAt(p)
+	}
+	return n
+}
+
+func (f *function) waitingAt(p Priority) int { return f.queues[p].n + f.scheduled[p] }
+
+func (f *function) ready() int { return f.queues[High].n + f.queues[Normal].n + f.queues[Low].n }
+
+// functionFor finds a function or makes it known. If a limit forbids that, p is told (unless it is
+// nobody) and there is none.
+func (s *State) functionFor(p *peer, name []byte) *function {
+	if f := s.functions[string(name)]; f != nil {
+		return f
+	}
+	if limit := s.cfg.MaxFunctionName; limit > 0 && len(name) > limit {
+		s.refuse(p, protocol.CodeArgumentTooLarge, "Function name is too long", &s.counters.Refused.FunctionName)
+		return nil
+	}
+	if limit := s.cfg.MaxFunctions; limit > 0 && len(s.functions) >= limit {
+		s.refuse(p, protocol.CodeLimit, "Too many functions", &s.counters.Refused.Functions)
+		return nil
+	}
+	id, f := s.functionSlab.add()
+	f.id, f.name = id, append([]byte(nil), name...)
+	f.conflict = s.conflictOf(string(name))
+	s.functions[string(name)] = f
+	return f
+}
+
+func (s *State) conflictOf(name string) Conflict {
+	for _, p := range s.cfg.Policies {
+		if ok, err := path.Match(p.Pattern, name); ok && err == nil {
+			return p.Conflict
+		}
+	}
+	return Count
+}
+
+// release forgets a function that nothing refers to any more. So names that were used once do not
+// gather.
+func (s *State) release(f *function) {
+	if f.created || f.workers > 0 || f.maxQueue != [priorities]int{} || f.jobs() > 0 {
+		return
+	}
+	delete(s.functions, string(f.name))
+	s.functionSlab.drop(f.id)
+}

@@ -1,0 +1,86 @@
+package queue
+
+import (
+	"slices"
+
+	"github.com/geartrain/geartrain/gearman/protocol"
+)
+
+// peer is one connection, be it a client, a worker or both.
+type peer struct {
+	id      Peer
+	slot    uint32
+	address string
+	name    string // SET_CLIENT_ID
+
+	exceptions bool // options that were asked for
+	cancels    bool
+	numbers    bool // handles with the attempt's number
+
+	seat uint32 // the first of the jobs it is attached to as a client
+
+	abilities abilities             // in the order of CAN_DO
+	ready     [priorities]abilities // those whose functions may have jobs; the next one to serve first
+	unlisted  abilities             // those not among their function's sleepers
+	asleep    bool                  // it gets a NOOP when there is a job
+	owes      *function             // it had a NOOP because of this function and is expected to grab
+
+	first, last uint32 // attempts it has, in the order of assignment
+	running     int
+	excepted    uint64 // the last job it ended by an exception; a WORK_FAIL may follow
+
+	// late are the serials of jobs that were taken from this worker, which may still report on them
+	// and does not know attempts by number. Until it has, it is not given the same job again: nobody
+	// could tell the old attempt's result from the new one's.
+	late []uint64
+}
+
+// settle says that the worker is no longer expected to grab, and for which function it was.
+func (p *peer) settle() *function {
+	f := p.owes
+	if f != nil {
+		f.owed--
+		p.owes = nil
+	}
+	return f
+}
+
+// barred says that p must not be given the job.
+func (p *peer) barred(j *job) bool { return len(p.late) > 0 && slices.Contains(p.late, j.serial) }
+
+func (s *State) join(ev *Join) {
+	if ev.Peer == 0 || s.peers[ev.Peer] != nil {
+		return
+	}
+	slot, p := s.peerSlab.add()
+	p.id, p.slot, p.address = ev.Peer, slot, ev.Address
+	s.peers[ev.Peer] = p
+}
+
+// peer is the connection with that number, nil if it has not joined.
+func (s *State) peer(id Peer) *peer { return s.peers[id] }
+
+func (s *State) setOption(ev *SetOption) {
+	p := s.peer(ev.Peer)
+	if p == nil {
+		return
+	}
+	switch string(ev.Option) {
+	case protocol.OptionExceptions:
+		p.exceptions = true
+	case protocol.OptionCancel:
+		p.cancels = true
+	case protocol.OptionAttempts:
+		p.numbers = true
+	default:
+		s.refuse(p, protocol.CodeUnknownOption, "Server does not recognize given option", &s.counters.Refused.Option)
+		return
+	}
+	s.send(p, protocol.OptionRes, ev.Option)
+}
+
+func (s *State) setClientID(ev *SetClientID) {
+	if p := s.peer(ev.Peer); p != nil {
+		p.name = string(ev.ID)
+	}
+}

@@ -1,0 +1,152 @@
+package queue
+
+import (
+	"slices"
+
+	"github.com/geartrain/geartrain/gearman/protocol"
+)
+
+// maxStatusText is how long a numerator or denominator may be to be remembered. Longer ones are only
+// passed on.
+const maxStatusText = 32
+
+func (s *State) report(ev *Report) {
+	p := s.peer(ev.Peer)
+	if p == nil {
+		return
+	}
+	serial, number, ok := s.parseHandle(ev.Handle)
+	slot := uint32(0)
+	if ok {
+		slot = s.find(serial)
+	}
+	if slot == 0 || !s.owns(p, s.jobs.at(slot), number) {
+		s.lateReport(p, serial, ev.Kind)
+		return
+	}
+	j := s.jobs.at(slot)
+	switch ev.Kind {
+	case Data:
+		s.broadcast(j, protocol.WorkData, ev.Owned, ev.Data)
+	case Warning:
+		s.broadcast(j, protocol.WorkWarning, ev.Owned, ev.Data)
+	case Status:
+		s.keepStatus(j, ev.Data, ev.Second)
+		s.broadcast(j, protocol.WorkStatus, false, ev.Data, ev.Second)
+	case Complete:
+		s.counters.Completed++
+		s.broadcast(j, protocol.WorkComplete, ev.Owned, ev.Data)
+		s.remove(slot, j)
+	case Exception:
+		s.counters.Exceptions++
+		p.excepted = serial
+		s.broadcastException(j, ev)
+		s.remove(slot, j)
+	case Fail:
+		s.counters.Failed++
+		s.fail(slot, j)
+	}
+}
+
+// owns says that the job's current attempt is p's, and that number is how p knows it.
+func (s *State) owns(p *peer, j *job, number uint32) bool {
+	if j.state != Running {
+		return false
+	}
+	a := s.attempts.at(j.attempt)
+	known := uint32(0)
+	if a.numbered {
+		known = a.number
+	}
+	return a.worker == p && number == known
+}
+
+// lateReport drops what a worker says about a job that is not its own, or not any more. It is never
+// answered: stock Perl workers die of an ERROR. A WORK_FAIL that follows a WORK_EXCEPTION is what
+// they send for one and the same failure.
+func (s *State) lateReport(p *peer, serial uint64, kind ReportKind) {
+	if kind == Fail && serial != 0 && p.excepted == serial {
+		p.excepted = 0
+		return
+	}
+	s.counters.LateReports++
+	if kind < Complete {
+		return
+	}
+	if i := slices.Index(p.late, serial); i >= 0 {
+		p.late = slices.Delete(p.late, i, i+1)
+		if kind == Exception {
+			p.excepted = serial
+		}
+		s.rouse(p) // the job may be the one it sleeps for
+	}
+}
+
+// fail ends a job with WORK_FAIL.
+func (s *State) fail(slot uint32, j *job) {
+	s.broadcast(j, protocol.WorkFail, false)
+	s.remove(slot, j)
+}
+
+// broadcast sends a packet about j, with the bare handle, to each of its seats.
+func (s *State) broadcast(j *job, t protocol.Type, shared bool, args ...[]byte) {
+	if j.clients == 0 {
+		return
+	}
+	handle := s.handle(j)
+	for at := j.first; at != 0; {
+		c := s.seats.at(at)
+		e := s.send(s.peerSlab.at(c.client), t, handle)
+		e.N += copy(e.Args[1:], args)
+		e.Shared = shared
+		at = c.nextOfJob
+	}
+}
+
+// broadcastException gives each client the one end it understands.
+func (s *State) broadcastException(j *job, ev *Report) {
+	if j.clients == 0 {
+		return
+	}
+	handle := s.handle(j)
+	for at := j.first; at != 0; {
+		c := s.seats.at(at)
+		if p := s.peerSlab.at(c.client); p.exceptions {
+			s.send(p, protocol.WorkException, handle, ev.Data).Shared = ev.Owned
+		} else {
+			s.send(p, protocol.WorkFail, handle)
+		}
+		at = c.nextOfJob
+	}
+}
+
+// keepStatus remembers the running attempt's last status, for those who ask or join later.
+func (s *State) keepStatus(j *job, numerator, denominator []byte) {
+	if len(numerator) > maxStatusText || len(denominator) > maxStatusText {
+		return
+	}
+	a := s.attempts.at(j.attempt)
+	s.arena.drop(a.status)
+	a.status = s.arena.put(numerator, denominator)
+	a.numerator, a.denom = uint8(len(numerator)), uint8(len(denominator))
+}
+
+// lastStatus is what keepStatus remembers; nil before the attempt's first status.
+func (s *State) lastStatus(j *job) (numerator, denominator []byte) {
+	if j.state != Running {
+		return nil, nil
+	}
+	a := s.attempts.at(j.attempt)
+	b := s.arena.get(a.status, int(a.numerator)+int(a.denom))
+	if b == nil {
+		return nil, nil
+	}
+	return b[:a.numerator:a.numerator], b[a.numerator:]
+}
+
+// sendLastStatus tells a client that comes late how far the job is.
+func (s *State) sendLastStatus(j *job, p *peer) {
+	if numerator, denominator := s.lastStatus(j); numerator != nil {
+		s.send(p, protocol.WorkStatus, s.handle(j), numerator, denominator)
+	}
+}

@@ -1,0 +1,201 @@
+package queue
+
+import (
+	"hash/maphash"
+	"strconv"
+	"time"
+
+	"github.com/geartrain/geartrain/gearman/protocol"
+)
+
+// State is a job server's whole state. It is not safe for concurrent use: whoever owns it calls one
+// method at a time.
+type State struct {
+	cfg      Config
+	counters Counters
+	seed     maphash.Seed
+	serial   uint64 // of the last job
+
+	peers     map[Peer]*peer
+	peerSlab  slab[peer]
+	abilities map[edge]*ability
+
+	functions    map[string]*function
+	functionSlab slab[function]
+
+	jobs     slab[job]
+	attempts slab[attempt]
+	seats    slab[seat]
+	arena    arena
+	serials  index
+	keys     index
+
+	schedule  timers // jobs that wait for a time of day: Unix nanoseconds
+	deadlines timers // running jobs with a timeout: nanoseconds after epoch, on the monotonic clock
+
+	history map[uint64][]LostAttempt // of jobs by serial, if JobRetries is set
+	dead    []*deadLetter            // the oldest first
+
+	// While an event is being applied:
+	now     time.Time
+	epoch   time.Time // of the first event
+	out     []Effect
+	text    []byte // made for the effects: handles, numbers, words
+	expired []uint32
+}
+
+// New makes an empty state.
+func New(cfg Config) *State {
+	if cfg.HandlePrefix == "" {
+		cfg.HandlePrefix = defaultPrefix
+	}
+	cfg.HandlePrefix = cfg.HandlePrefix[:min(len(cfg.HandlePrefix), maxPrefix)]
+	if cfg.WakeUp <= 0 {
+		cfg.WakeUp = 1
+	}
+	if cfg.DeadLetters == 0 {
+		cfg.DeadLetters = defaultDeadLetters
+	}
+	if cfg.MaxJobs <= 0 || cfg.MaxJobs > maxSlot {
+		cfg.MaxJobs = maxSlot
+	}
+	s := &State{
+		cfg:       cfg,
+		seed:      maphash.MakeSeed(),
+		peers:     map[Peer]*peer{},
+		abilities: map[edge]*ability{},
+		functions: map[string]*function{},
+		history:   map[uint64][]LostAttempt{},
+	}
+	s.serials, s.keys = newIndex(), newIndex()
+	s.schedule.jobs, s.deadlines.jobs = &s.jobs, &s.jobs
+	return s
+}
+
+// Apply is the only way to change the state. It appends to out what is to be done about ev and
+// returns it. It never blocks and never fails half-way: a peer's mistake is an effect of its own.
+// Only [Tick] makes time pass; now is the time of every event all the same. Events of peers that
+// have not joined are dropped.
+func (s *State) Apply(now time.Time, ev Event, out []Effect) []Effect {
+	if s.epoch.IsZero() {
+		s.epoch = now
+	}
+	s.now, s.out, s.text = now, out, s.text[:0]
+	s.apply(ev)
+	out, s.out = s.out, nil
+	return out
+}
+
+func (s *State) apply(ev Event) {
+	switch ev := ev.(type) {
+	case *Submit:
+		s.submit(ev)
+	case *Grab:
+		s.grab(ev)
+	case *Report:
+		s.report(ev)
+	case *PreSleep:
+		s.preSleep(ev)
+	case *CanDo:
+		s.canDo(ev)
+	case *CantDo:
+		s.cantDo(ev)
+	case *ResetAbilities:
+		if p := s.peer(ev.Peer); p != nil {
+			s.resetAbilities(p)
+		}
+	case *GetStatus:
+		s.getStatus(ev)
+	case *GetStatusUnique:
+		s.getStatusUnique(ev)
+	case *SetClientID:
+		s.setClientID(ev)
+	case *SetOption:
+		s.setOption(ev)
+	case *Join:
+		s.join(ev)
+	case *Leave:
+		s.leave(ev)
+	case *Tick:
+		s.tick()
+	default:
+		s.applyAdmin(ev)
+	}
+}
+
+func (s *State) applyAdmin(ev Event) {
+	switch ev := ev.(type) {
+	case *CancelJob:
+		s.cancelJob(ev)
+	case *SetMaxQueue:
+		s.setMaxQueue(ev)
+	case *CreateFunction:
+		s.createFunction(ev)
+	case *DropFunction:
+		s.dropFunction(ev)
+	case *RetryDead:
+		s.retryDead(ev)
+	case *DropDead:
+		s.dropDead(ev)
+	}
+}
+
+// NextDeadline is when the next [Tick] is due; false: not before something else happens. It is never
+// more than a minute after the last event while a job waits for a time of day, so that a clock that
+// was set is noticed.
+func (s *State) NextDeadline() (time.Time, bool) {
+	var wait time.Duration
+	next, found := s.deadlines.first()
+	if found {
+		wait = time.Duration(next.at) - s.now.Sub(s.epoch)
+	}
+	if t, ok := s.schedule.first(); ok {
+		until := min(time.Duration(t.at-s.now.UnixNano()), clockCheck)
+		if !found || until < wait {
+			wait = until
+		}
+		found = true
+	}
+	return s.now.Add(wait), found
+}
+
+// clockCheck is how long a clock that was set can go unnoticed.
+const clockCheck = time.Minute
+
+// send appends a packet for p to the effects.
+func (s *State) send(p *peer, t protocol.Type, args ...[]byte) *Effect {
+	s.out = append(s.out, Effect{To: p.id, Type: t, N: len(args)})
+	e := &s.out[len(s.out)-1]
+	copy(e.Args[:], args)
+	return e
+}
+
+// refuse answers p with ERROR and counts it. If p is nil only that.
+func (s *State) refuse(p *peer, code, text string, counter *uint64) {
+	*counter++
+	if p != nil {
+		s.send(p, protocol.Error, s.word(code), s.word(text))
+	}
+}
+
+// word is text as an effect's argument.
+func (s *State) word(text string) []byte {
+	start := len(s.text)
+	s.text = append(s.text, text...)
+	return s.text[start:len(s.text):len(s.text)]
+}
+
+// number is n in decimal as an effect's argument.
+func (s *State) number(n uint64) []byte {
+	start := len(s.text)
+	s.text = strconv.AppendUint(s.text, n, 10)
+	return s.text[start:len(s.text):len(s.text)]
+}
+
+// flag is "1" or "0".
+func (s *State) flag(on bool) []byte {
+	if on {
+		return s.word("1")
+	}
+	return s.word("0")
+}

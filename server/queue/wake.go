@@ -1,0 +1,88 @@
+package queue
+
+import "github.com/geartrain/geartrain/gearman/protocol"
+
+// The life of a worker, as far as waking goes:
+//
+//	        PRE_SLEEP, nothing to do            a job comes: NOOP
+//	awake ────────────────────────────► asleep ────────────────► owing ──► awake
+//	  │ ▲                                 │ ▲                      │  GRAB_JOB
+//	  │ └─────────── GRAB_JOB ────────────┘ └──────────────────────┤
+//	  └── PRE_SLEEP, a job is there: NOOP ──────────────► owing    │ PRE_SLEEP
+//
+// A job wakes as many sleepers as the configuration says. A worker that had a NOOP owes a grab to
+// the function it had it for. When it grabs, leaves, sleeps again or gives the function up, the debt
+// is settled; if the function then has more ready jobs than workers that owe it a grab, another
+// sleeper is woken. So no job stays queued beside a worker that sleeps and could do it.
+
+func (s *State) preSleep(ev *PreSleep) {
+	p := s.peer(ev.Peer)
+	if p == nil {
+		return
+	}
+	owed := p.settle()
+	p.asleep = true
+	if !s.rouse(p) {
+		for p.unlisted.first != nil {
+			p.unlisted.first.setListed(true)
+		}
+	}
+	s.passOn(owed)
+}
+
+// rouse wakes p if it is asleep and there is a job for it.
+func (s *State) rouse(p *peer) bool {
+	if !p.asleep {
+		return false
+	}
+	a, slot := s.findWork(p)
+	if slot == 0 {
+		return false
+	}
+	s.notify(p, a.function)
+	return true
+}
+
+// notify sends p, which is asleep, its NOOP because of f.
+func (s *State) notify(p *peer, f *function) {
+	p.asleep = false
+	p.owes = f
+	f.owed++
+	s.counters.Wakeups++
+	s.send(p, protocol.Noop)
+}
+
+// wake wakes up to n sleepers of f that may have one of its jobs, those first that have slept
+// longest.
+func (s *State) wake(f *function, n int) {
+	for a := f.sleepers.first; a != nil && n > 0; {
+		next := a.links[sleepLink].next
+		p := a.worker
+		if p.asleep && s.suits(p, f) {
+			s.notify(p, f)
+			n--
+		}
+		if !p.asleep {
+			a.setListed(false)
+		}
+		a = next
+	}
+}
+
+// suits says that f has a ready job that p may have.
+func (s *State) suits(p *peer, f *function) bool {
+	for i := range f.queues {
+		if q := &f.queues[i]; q.n > 0 && s.firstFor(p, q) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// passOn wakes another sleeper after a debt to f was settled, unless as many workers owe it a grab
+// as it has jobs. f may be nil.
+func (s *State) passOn(f *function) {
+	if f != nil && f.ready() > f.owed {
+		s.wake(f, 1)
+	}
+}
