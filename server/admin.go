@@ -1,0 +1,274 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/geartrain/geartrain/server/queue"
+)
+
+// command is one command of the admin protocol. Lists end in a line with a period and have gearmand's
+// line ends: LF in lists, CRLF after OK and ERR.
+type command struct {
+	name string // one to three words, in lower case
+	run  func(c *conn, args []string) string
+}
+
+// commands are looked up in this order, so longer names stand before their beginnings.
+func commands() []command {
+	return []command{
+		{"status", status},
+		{"prioritystatus", priorityStatus},
+		{"workers", workers},
+		{"show jobs", showJobs},
+		{"show unique jobs", showUniqueJobs},
+		{"show", incompleteShow},
+		{"version", version},
+		{"verbose", verbose},
+		{"getpid", getPID},
+		{"maxqueue", maxQueue},
+		{"create function", createFunction},
+		{"create", incomplete("create")},
+		{"drop function", dropFunction},
+		{"drop", incomplete("drop")},
+		{"cancel job", cancelJob},
+		{"cancel", incompleteCancel},
+		{"shutdown", shutdown},
+	}
+}
+
+// admin answers one line. It is called within the connection's turn.
+func (c *conn) admin(line []byte) {
+	words := strings.Fields(string(line))
+	for _, cmd := range commands() {
+		if n, ok := match(cmd.name, words); ok {
+			c.reply(cmd.run(c, words[n:]))
+			return
+		}
+	}
+	first := ""
+	if len(words) > 0 {
+		first = words[0]
+	}
+	c.reply(unknownCommand(first))
+}
+
+// reply sends text as it is.
+func (c *conn) reply(text string) {
+	c.out.appendText([]byte(text))
+	c.turn.touch(c)
+}
+
+// match reports whether words begin with the command's name, in any case, and of how many words that
+// is.
+func match(name string, words []string) (int, bool) {
+	n := strings.Count(name, " ") + 1
+	return n, len(words) >= n && strings.EqualFold(strings.Join(words[:n], " "), name)
+}
+
+const (
+	ok      = "OK\r\n"
+	listEnd = ".\n"
+)
+
+// unknownCommand is gearmand's answer, which repeats the word. Here it is cut, and printable.
+func unknownCommand(word string) string {
+	if len(word) > 64 {
+		word = word[:64]
+	}
+	return "ERR UNKNOWN_COMMAND Unknown+server+command" + oneLine(word) + "\r\n"
+}
+
+func missing(name string) string {
+	return "ERR INVALID_ARGUMENTS An+incomplete+set+of+arguments+was+sent+to+this+command+" + name + "\r\n"
+}
+
+func incomplete(name string) func(*conn, []string) string {
+	return func(*conn, []string) string { return missing(name) }
+}
+
+// incompleteShow and incompleteCancel answer as gearmand does to a command that is cut short.
+func incompleteShow(_ *conn, args []string) string {
+	if len(args) == 0 {
+		return unknownCommand("show")
+	}
+	return "ERR UNKNOWN_SHOW_ARGUMENTS\r\n"
+}
+
+func incompleteCancel(_ *conn, args []string) string {
+	if len(args) < 2 {
+		return unknownCommand("cancel")
+	}
+	return "ERR UNKNOWN_ERROR\r\n"
+}
+
+// oneLine keeps a peer's name from forging lines or columns: control bytes are written as \xNN.
+func oneLine(name string) string {
+	if strings.IndexFunc(name, isControl) < 0 {
+		return name
+	}
+	var b strings.Builder
+	for _, r := range []byte(name) {
+		if isControl(rune(r)) {
+			fmt.Fprintf(&b, `\x%02x`, r)
+		} else {
+			b.WriteByte(r)
+		}
+	}
+	return b.String()
+}
+
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
+
+// status: function, jobs in all, running, workers that can do it.
+func status(c *conn, _ []string) string {
+	var b strings.Builder
+	for f := range c.turn.state.Functions() {
+		fmt.Fprintf(&b, "%s\t%d\t%d\t%d\n", oneLine(f.Name), f.Total(), f.Running, f.Workers)
+	}
+	return b.String() + listEnd
+}
+
+// priorityStatus: function, waiting jobs by priority, workers. Scheduled jobs are not waiting yet.
+func priorityStatus(c *conn, _ []string) string {
+	var b strings.Builder
+	for f := range c.turn.state.Functions() {
+		fmt.Fprintf(&b, "%s\t%d\t%d\t%d\t%d\n", oneLine(f.Name),
+			f.Queued[queue.High], f.Queued[queue.Normal], f.Queued[queue.Low], f.Workers)
+	}
+	return b.String() + listEnd
+}
+
+// workers: number of the connection, address, client id, functions.
+func workers(c *conn, _ []string) string {
+	var b strings.Builder
+	for w := range c.turn.state.Workers() {
+		id := w.ID
+		if id == "" {
+			id = "-"
+		}
+		fmt.Fprintf(&b, "%d %s %s :", w.Peer, w.Address, oneLine(id))
+		for _, f := range w.Functions {
+			b.WriteString(" " + oneLine(f))
+		}
+		b.WriteByte('\n')
+	}
+	return b.String() + listEnd
+}
+
+// showJobs: handle, how often it was handed out again, whether its end is ignored (never, here),
+// whether it is a background job.
+func showJobs(c *conn, _ []string) string {
+	var b strings.Builder
+	for j := range c.turn.state.Jobs() {
+		retries, background := j.Attempts, 0
+		if j.State == queue.Running {
+			retries--
+		}
+		if j.Background {
+			background = 1
+		}
+		fmt.Fprintf(&b, "%s\t%d\t0\t%d\n", j.Handle, retries, background)
+	}
+	return b.String() + listEnd
+}
+
+// showUniqueJobs: the key of each job.
+func showUniqueJobs(c *conn, _ []string) string {
+	var b strings.Builder
+	for j := range c.turn.state.Jobs() {
+		b.WriteString(oneLine(j.Unique) + "\n")
+	}
+	return b.String() + listEnd
+}
+
+func version(c *conn, _ []string) string { return "OK " + c.server.cfg.Version + "\n" }
+
+func getPID(*conn, []string) string { return fmt.Sprintf("OK %d\n", os.Getpid()) }
+
+// verbose: the log level, by gearmand's names.
+func verbose(c *conn, _ []string) string {
+	log, ctx := c.server.cfg.Logger, context.Background()
+	switch {
+	case log.Enabled(ctx, slog.LevelDebug):
+		return "OK DEBUG\n"
+	case log.Enabled(ctx, slog.LevelInfo):
+		return "OK INFO\n"
+	case log.Enabled(ctx, slog.LevelWarn):
+		return "OK WARNING\n"
+	}
+	return "OK ERROR\n"
+}
+
+// maxQueue FUNCTION [MAX | HIGH NORMAL [LOW]]: no number, and a number that is not above zero, mean
+// no limit.
+func maxQueue(c *conn, args []string) string {
+	if len(args) == 0 || len(args) > 4 {
+		return missing("maxqueue")
+	}
+	ev := queue.SetMaxQueue{Function: []byte(args[0])}
+	for i, a := range args[1:] {
+		n, err := strconv.Atoi(a)
+		if err != nil {
+			return "ERR INVALID_ARGUMENTS maxqueue+takes+numbers\r\n"
+		}
+		ev.Max[i] = max(n, 0)
+	}
+	if len(args) == 2 {
+		ev.Max[queue.Normal], ev.Max[queue.Low] = ev.Max[queue.High], ev.Max[queue.High]
+	}
+	c.turn.apply(&ev)
+	return ok
+}
+
+func createFunction(c *conn, args []string) string {
+	if len(args) != 1 {
+		return missing("create")
+	}
+	c.turn.apply(&queue.CreateFunction{Function: []byte(args[0])})
+	if _, created := c.turn.state.Function(args[0]); !created {
+		return "ERR QUEUE_ERROR\r\n"
+	}
+	return ok
+}
+
+func dropFunction(c *conn, args []string) string {
+	if len(args) != 1 {
+		return missing("drop")
+	}
+	if _, known := c.turn.state.Function(args[0]); !known {
+		return "ERR function not found\r\n"
+	}
+	c.turn.apply(&queue.DropFunction{Function: []byte(args[0])})
+	if _, known := c.turn.state.Function(args[0]); known {
+		return "ERR there are still connected workers or executing clients\r\n"
+	}
+	return ok
+}
+
+func cancelJob(c *conn, args []string) string {
+	if len(args) != 1 {
+		return incompleteCancel(c, append([]string{"job"}, args...))
+	}
+	if _, known := c.turn.state.Job(args[0]); !known {
+		return "ERR UNKNOWN_JOB\r\n"
+	}
+	c.turn.apply(&queue.CancelJob{Handle: []byte(args[0])})
+	return ok
+}
+
+// shutdown [graceful]: both are the graceful end here.
+func shutdown(c *conn, args []string) string {
+	if !c.server.cfg.AdminShutdown {
+		return unknownCommand("shutdown")
+	}
+	if len(args) > 1 || len(args) == 1 && !strings.EqualFold(args[0], "graceful") {
+		return "ERR INVALID_ARGUMENTS shutdown+takes+graceful+or+nothing\r\n"
+	}
+	c.server.Shutdown()
+	return ok
+}

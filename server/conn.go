@@ -1,0 +1,226 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"time"
+
+	"github.com/geartrain/geartrain/gearman/protocol"
+	"github.com/geartrain/geartrain/server/queue"
+)
+
+const (
+	progress   = 64 << 10        // bytes of a packet that give a peer another ReadTimeout
+	lastWords  = 5 * time.Second // in which a connection that ends must take what is left for it
+	lingerTime = time.Second     // for which a broken stream is read and thrown away
+	lingerSize = 1 << 20         // and how much of it
+)
+
+// errMemory: a packet is so large that reading it would exceed MaxMemory.
+var errMemory = errors.New("server: the memory limit is reached")
+
+// conn is one connection. doc.go has the picture of its life.
+type conn struct {
+	id      queue.Peer
+	server  *Server
+	conn    net.Conn
+	address netip.Addr // counted against the limit per address
+	out     outbox
+
+	touched bool // by the turn that is going on; guarded by the core's lock
+
+	// The rest belongs to the connection's goroutine.
+	turn    turn
+	reader  *protocol.Reader
+	read    int64 // bytes so far
+	told    int64 // the part of read that is in the counters
+	charged int   // bytes of reader's buffer in the memory budget
+	known   bool  // has asked for or offered work
+	half    bool  // part of a packet is there, and a deadline is set for the rest
+	halfAt  int64 // read at that moment
+	timed   bool  // any deadline is set
+}
+
+func newConn(s *Server, nc net.Conn, address netip.Addr) *conn {
+	c := &conn{server: s, conn: nc, address: address, turn: turn{core: s.core}}
+	c.reader = protocol.NewReader(c, protocol.Limits{MaxPacket: s.cfg.MaxPacket, MaxLine: s.cfg.MaxLine})
+	c.out.init(nc, s.limits, s.spawn)
+	return c
+}
+
+// Read counts what the connection brings; it is the reader's source.
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.conn.Read(b)
+	c.read += int64(n)
+	return n, err
+}
+
+// serve reads until the connection ends, and ends it.
+func (c *conn) serve() {
+	defer c.end()
+	defer c.guard()
+	for {
+		if err := c.fill(); err != nil {
+			c.stopped(err)
+			return
+		}
+		if err := c.dispatch(); err != nil {
+			c.server.peers.warn("connection is not in step, closing", "peer", c.name(), "reason", err)
+			c.linger()
+			return
+		}
+	}
+}
+
+// guard is the last resort against a mistake of ours: it costs this connection and not the server.
+func (c *conn) guard() {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if c.turn.open {
+		c.turn.counts.Panics++
+		c.turn.end()
+	}
+	c.server.cfg.Logger.Error("panic while serving a connection, closing it",
+		"peer", c.name(), "panic", v, "stack", string(debug.Stack()))
+}
+
+// fill waits for bytes, for as long as it is right to wait.
+func (c *conn) fill() error {
+	if err := c.setDeadline(); err != nil {
+		return err
+	}
+	if err := c.reader.Fill(); err != nil {
+		return err
+	}
+	held := c.reader.Buffered()
+	if d := held - c.charged; d >= chargeStep || d <= -chargeStep {
+		c.server.limits.memory.Add(int64(d))
+		c.charged = held
+	}
+	return nil
+}
+
+// setDeadline touches the connection's timer only where one is needed: for the rest of a packet, and
+// for peers nobody knows yet.
+func (c *conn) setDeadline() error {
+	cfg := &c.server.cfg
+	var wait time.Duration
+	switch {
+	case c.reader.Pending() && cfg.ReadTimeout > 0:
+		if c.half && c.read-c.halfAt < progress {
+			return nil
+		}
+		c.half, c.halfAt = true, c.read
+		wait = cfg.ReadTimeout
+	case !c.known:
+		c.half = false
+		wait = cfg.IdleTimeout
+	default:
+		c.half = false
+	}
+	if wait == 0 && !c.timed {
+		return nil
+	}
+	c.timed = wait > 0
+	if !c.timed {
+		return c.conn.SetReadDeadline(time.Time{})
+	}
+	return c.conn.SetReadDeadline(time.Now().Add(wait))
+}
+
+// dispatch handles every packet that is complete in one turn. An error is the end of the stream; the
+// peer has been told.
+func (c *conn) dispatch() error {
+	p, ok, err := c.reader.Next()
+	if !ok && err == nil {
+		return c.checkMemory()
+	}
+	c.half = false
+	c.turn.begin()
+	for {
+		if ok {
+			c.handle(&p)
+		} else if err == nil || !c.invalid(err) {
+			break
+		}
+		p, ok, err = c.reader.Next()
+	}
+	c.turn.counts.BytesIn += uint64(c.read - c.told)
+	c.told = c.read
+	c.turn.end()
+	return err
+}
+
+// checkMemory refuses to read on in a large packet when memory is short.
+func (c *conn) checkMemory() error {
+	if c.charged < progress || !c.server.limits.exhausted(0) {
+		return nil
+	}
+	c.turn.begin()
+	c.turn.counts.RefusedMemory++
+	c.sendError(protocol.CodeLimit, "Server is out of memory for packets of this size")
+	c.turn.end()
+	return errMemory
+}
+
+// stopped notes why no more bytes come.
+func (c *conn) stopped(err error) {
+	if failure := c.out.failure(); errors.Is(failure, errOverflow) {
+		c.count(func(n *Counters) { n.SlowPeers++ })
+		c.server.peers.warn("peer does not read, closing", "peer", c.name())
+		return
+	}
+	var timeout net.Error
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
+		return
+	case errors.As(err, &timeout) && timeout.Timeout():
+		c.count(func(n *Counters) { n.Timeouts++ })
+		c.server.peers.warn("peer is silent for too long, closing", "peer", c.name(), "half_packet", c.half)
+	default:
+		c.server.cfg.Logger.Debug("connection lost", "peer", c.name(), "reason", err)
+	}
+}
+
+// linger makes the last ERROR arrive: closing a socket with unread bytes would take it back.
+func (c *conn) linger() {
+	c.out.wait(lastWords)
+	if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
+		if half.CloseWrite() != nil {
+			return // the peer is gone, there is nobody to linger for
+		}
+	} else {
+		return
+	}
+	if c.conn.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+		_, _ = io.CopyN(io.Discard, c.conn, lingerSize) // whatever ends it, the connection is closed next
+	}
+}
+
+// end takes the peer out of the queue, gives it what is still in its outbox, and closes.
+func (c *conn) end() {
+	c.turn.begin()
+	c.turn.apply(&queue.Leave{Peer: c.id})
+	delete(c.turn.peers, c.id)
+	c.turn.end()
+	c.server.limits.memory.Add(-int64(c.charged))
+	c.out.wait(lastWords)
+	c.conn.Close()
+	c.out.close()
+	c.server.forget(c)
+}
+
+// count changes the counters from outside a turn.
+func (c *conn) count(f func(*Counters)) {
+	c.server.core.mu.Lock()
+	defer c.server.core.mu.Unlock()
+	f(&c.server.core.counts)
+}
+
+// name is the peer as it stands in the log.
+func (c *conn) name() string { return c.conn.RemoteAddr().String() }

@@ -1,0 +1,43 @@
+// Package server is the Gearman job server around [queue.State]: listeners, connections, the one lock
+// under which the queue is moved, the admin text protocol, limits and the graceful end. What a job
+// server does with a job is decided in the queue package; here bytes become events and effects
+// become bytes.
+//
+// # The way of a packet
+//
+//	socket ──Fill──► bytes ──Next──► packets ──┐ turn: the core's lock is taken once for all the
+//	                                           │ packets that one read has brought
+//	                   packets.go: packet ──► event ──► queue.Apply ──► effects
+//	                                           │                           │
+//	                                           │     outbox of each peer ◄─┘ encoded at once
+//	                                           ▼ the lock is given back
+//	                   each touched outbox is flushed once: one write that does not wait;
+//	                   what the socket does not take is written by a goroutine that ends when
+//	                   the outbox is empty
+//
+// A reader never waits for another peer. A peer that does not read fills its own outbox: first it
+// loses data, status and warning packets, then its connection.
+//
+// # The life of a connection
+//
+//	accept ──► admit ──► Join ──► read, turn, read, turn ... ──► Leave ──► flush ──► close
+//	             │                         │        │              ▲
+//	             └ over a limit: ERROR     │        └ EOF, timeout, reset
+//	               and close               └ a broken stream: ERROR, then the rest is
+//	                                         read and thrown away so that it arrives
+//
+// A connection has one goroutine. At rest it waits in a read, with a small buffer and no outbox.
+//
+// # The life of a server
+//
+//	New ──► Serve ──► context ends ──► drain ──► close ──► Serve returns nil
+//	                  no new jobs      running foreground jobs
+//	                                   are delivered, up to DrainTimeout
+//
+// [Server.Close] leaves out the middle.
+//
+// # Locks
+//
+// The core's lock guards the queue and is the outer one; an outbox's lock guards its buffers and is
+// taken inside it. Neither is ever held over I/O.
+package server

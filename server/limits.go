@@ -1,0 +1,139 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
+
+	"github.com/geartrain/geartrain/gearman/protocol"
+)
+
+// chargeStep is the grain of the memory budget: what a connection at rest needs is not counted, and
+// neither is what comes and goes within one turn.
+const chargeStep = 8 << 10
+
+// limits are the bounds that connections share.
+type limits struct {
+	cfg    *Config
+	memory atomic.Int64 // bytes in readers' buffers and outboxes
+	jobs   atomic.Int64 // bytes of payloads in the queue, as of the last turn
+	pool   sync.Pool    // chunks of smallChunk bytes
+
+	mu        sync.Mutex         // guards the following
+	open      int                // connections
+	addresses map[netip.Addr]int // connections of each; kept only if there is a limit
+}
+
+func newLimits(cfg *Config) *limits {
+	l := &limits{cfg: cfg, addresses: make(map[netip.Addr]int)}
+	l.pool.New = func() any { return new([smallChunk]byte) }
+	return l
+}
+
+// held is the number of bytes that count against MaxMemory.
+func (l *limits) held() int64 { return l.memory.Load() + l.jobs.Load() }
+
+// exhausted reports whether extra more bytes would be over MaxMemory.
+func (l *limits) exhausted(extra int) bool {
+	return l.cfg.MaxMemory > 0 && l.held()+int64(extra) > l.cfg.MaxMemory
+}
+
+// outbox is the bound of one peer's outbox now.
+func (l *limits) outbox() int {
+	if l.exhausted(0) {
+		return l.cfg.MaxOutbox / 64
+	}
+	return l.cfg.MaxOutbox
+}
+
+// chunk is memory for the packets of one turn; [limits.release] takes it back.
+func (l *limits) chunk() []byte { return l.pool.Get().(*[smallChunk]byte)[:0] }
+
+// release is for chunks that nobody refers to any more, whatever their size now.
+func (l *limits) release(b []byte) {
+	if cap(b) == smallChunk {
+		l.pool.Put((*[smallChunk]byte)(b[:smallChunk]))
+	}
+}
+
+// admit counts a connection, or says which limit is in its way.
+func (l *limits) admit(addr netip.Addr) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if m := l.cfg.MaxConnections; m > 0 && l.open >= m {
+		return fmt.Errorf("server: %d connections are open, which is the limit", l.open)
+	}
+	if m := l.cfg.MaxConnectionsPerAddress; m > 0 && addr.IsValid() {
+		if l.addresses[addr] >= m {
+			return fmt.Errorf("server: %d connections of this address are open, which is the limit", m)
+		}
+		l.addresses[addr]++
+	}
+	l.open++
+	return nil
+}
+
+// dismiss undoes admit.
+func (l *limits) dismiss(addr netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open--
+	if l.addresses[addr]--; l.addresses[addr] <= 0 {
+		delete(l.addresses, addr)
+	}
+}
+
+// addressOf is the peer's IP address, invalid if it has none.
+func addressOf(c net.Conn) netip.Addr {
+	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		return a.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// peerLog writes lines that peers cause, at most some in a second, so that a hostile one cannot
+// flood the log. The number of lines left out is told with the next one.
+type peerLog struct {
+	log  *slog.Logger
+	rate *rate.Limiter
+	left atomic.Int64
+}
+
+func newPeerLog(l *slog.Logger) *peerLog {
+	return &peerLog{log: l, rate: rate.NewLimiter(5, 20)}
+}
+
+func (p *peerLog) warn(msg string, args ...any) {
+	if !p.log.Enabled(context.Background(), slog.LevelWarn) {
+		return
+	}
+	if !p.rate.Allow() {
+		p.left.Add(1)
+		return
+	}
+	if n := p.left.Swap(0); n > 0 {
+		args = append(args, "left_out", n)
+	}
+	p.log.Warn(msg, args...)
+}
+
+// quote makes a peer's bytes fit for a log line or an error text.
+func quote(b []byte) string {
+	const most = 64
+	if len(b) > most {
+		return fmt.Sprintf("%q...", b[:most])
+	}
+	return fmt.Sprintf("%q", b)
+}
+
+// tooMany is what a peer is told that is over a limit of connections.
+func tooMany(err error) []byte {
+	return protocol.AppendPacket(nil, protocol.Response, protocol.Error,
+		[]byte(protocol.CodeLimit), []byte(err.Error()))
+}

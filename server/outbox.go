@@ -1,0 +1,317 @@
+package server
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/geartrain/geartrain/gearman/protocol"
+)
+
+// Sizes of an outbox, in bytes.
+const (
+	byReference = 16 << 10 // an immutable argument of this size or more is sent without copying it
+	chunkSize   = 64 << 10 // encoded packets are gathered up to this size
+	smallChunk  = 4 << 10  // with which the gathering begins
+)
+
+// errOverflow: the peer reads too slowly or not at all.
+var errOverflow = errors.New("server: outbox is full")
+
+// outbox holds what is to be sent to one peer. Packets are encoded into it under the core's lock and
+// written by [outbox.flush] after that. Its memory is zero when it is empty.
+type outbox struct {
+	conn    net.Conn
+	raw     syscall.RawConn       // nil: every write may wait, so the writer goroutine does it
+	once    func(fd uintptr) bool // [outbox.writeOnce] as raw wants it
+	spawn   func(func())          // starts the writer goroutine under the server's wait group
+	limits  *limits
+	single  [1][]byte // sending's memory in the usual case
+	wrote   int       // by once; it and sending belong to whoever has set writing
+	sendErr error
+
+	mu      sync.Mutex // guards the following; held for work in memory only
+	chunks  [][]byte   // full, oldest first
+	tail    []byte     // being filled
+	size    int        // bytes in chunks, tail and sending
+	charged int        // the part of size that the memory budget knows of
+	writing bool       // somebody writes; others only append
+	sending net.Buffers
+	err     error         // nothing more will be sent
+	empty   chan struct{} // not nil: closed when there is nothing left to send
+}
+
+func (o *outbox) init(conn net.Conn, l *limits, spawn func(func())) {
+	o.conn, o.limits, o.spawn = conn, l, spawn
+	if c, ok := conn.(syscall.Conn); ok && canWriteOnce {
+		if raw, err := c.SyscallConn(); err == nil {
+			o.raw, o.once = raw, o.writeOnce
+		}
+	}
+}
+
+// droppable reports whether a packet of type t can be left out without breaking the conversation.
+func droppable(t protocol.Type) bool {
+	return t == protocol.WorkData || t == protocol.WorkStatus || t == protocol.WorkWarning
+}
+
+// append encodes a packet. shared says that the last argument never changes and may be referred to.
+// It reports false when the packet was dropped because the peer is slow.
+func (o *outbox) append(t protocol.Type, args [][]byte, shared bool) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.accepts(t) {
+		return false
+	}
+	last := len(args) - 1
+	if shared && len(args[last]) >= byReference {
+		o.appendReference(t, args[:last], args[last])
+	} else {
+		before := len(o.room())
+		o.tail = protocol.AppendPacket(o.tail, protocol.Response, t, args...)
+		o.size += len(o.tail) - before
+	}
+	o.charge()
+	return true
+}
+
+// appendText adds an admin answer.
+func (o *outbox) appendText(text []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.accepts(protocol.Text) {
+		o.tail = append(o.room(), text...)
+		o.size += len(text)
+		o.charge()
+	}
+}
+
+// accepts applies the bounds. Over the harder one the outbox fails, and the next flush closes the
+// connection.
+func (o *outbox) accepts(t protocol.Type) bool {
+	if o.err != nil {
+		return false
+	}
+	if o.size < smallChunk {
+		return true
+	}
+	bound := o.limits.outbox()
+	if o.size > bound {
+		o.fail(errOverflow)
+		return false
+	}
+	return o.size <= bound/4 || !droppable(t)
+}
+
+// room is the tail with a place for one more packet.
+func (o *outbox) room() []byte {
+	if len(o.tail) >= chunkSize {
+		o.chunks = append(o.chunks, o.tail)
+		o.tail = nil
+	}
+	if o.tail == nil {
+		o.tail = o.limits.chunk()
+	}
+	return o.tail
+}
+
+// appendReference encodes all of a packet but its last argument, which follows as a chunk of its own.
+func (o *outbox) appendReference(t protocol.Type, args [][]byte, body []byte) {
+	size := len(body)
+	for _, a := range args {
+		size += len(a) + 1
+	}
+	tail := protocol.AppendHeader(o.room(), protocol.Response, t, size)
+	for _, a := range args {
+		tail = append(append(tail, a...), 0)
+	}
+	o.chunks = append(o.chunks, tail, body)
+	o.tail = nil
+	o.size += protocol.HeaderSize + size
+}
+
+// flush tries one write that does not wait. Only one goroutine writes at a time; if another one does,
+// it will find what was appended. It closes the connection of an outbox that has failed. It reports
+// false when there was nothing to send any more.
+func (o *outbox) flush() bool {
+	o.mu.Lock()
+	tried := o.writing || o.err != nil
+	for !o.writing && o.take() {
+		o.writing, tried = true, true
+		if o.raw == nil {
+			o.mu.Unlock()
+			o.spawn(o.write)
+			return true
+		}
+		o.mu.Unlock()
+		err := o.tryWrite()
+		o.mu.Lock()
+		o.size -= o.wrote
+		if err != nil {
+			o.fail(err)
+			break
+		}
+		if len(o.sending) > 0 {
+			o.charge()
+			o.mu.Unlock()
+			o.spawn(o.write)
+			return true
+		}
+		o.writing = false
+	}
+	failed := o.err
+	o.settle()
+	o.mu.Unlock()
+	if failed != nil {
+		o.conn.Close() // the reader finds out and ends the connection
+	}
+	return tried
+}
+
+// take moves everything into sending; false when there is nothing.
+func (o *outbox) take() bool {
+	if o.err != nil || o.size == 0 {
+		return false
+	}
+	if len(o.chunks) == 0 {
+		o.single[0] = o.tail
+		o.sending = o.single[:]
+	} else {
+		o.sending = o.chunks
+		if len(o.tail) > 0 {
+			o.sending = append(o.sending, o.tail)
+		}
+	}
+	o.chunks, o.tail = nil, nil
+	return true
+}
+
+// tryWrite writes as much of sending as the socket takes at once. The caller has set writing.
+func (o *outbox) tryWrite() error {
+	o.wrote, o.sendErr = 0, nil
+	if err := o.raw.Write(o.once); err != nil {
+		return err
+	}
+	if o.sendErr == nil && len(o.sending) == 0 && o.single[0] != nil {
+		o.limits.release(o.single[0])
+		o.single[0] = nil
+	}
+	return o.sendErr
+}
+
+// writeOnce is tryWrite's callback: it never asks to be called again.
+func (o *outbox) writeOnce(fd uintptr) bool {
+	for len(o.sending) > 0 {
+		b := o.sending[0]
+		n, err := writeNow(fd, b)
+		o.wrote += n
+		if err != nil {
+			o.sendErr = err
+			return true
+		}
+		if n < len(b) {
+			o.sending[0] = b[n:]
+			return true
+		}
+		o.sending = o.sending[1:]
+	}
+	return true
+}
+
+// write is the writer goroutine: it waits for the peer and ends when the outbox is empty or the
+// connection is closed.
+func (o *outbox) write() {
+	for {
+		n, err := o.sending.WriteTo(o.conn)
+		o.mu.Lock()
+		o.size -= int(n)
+		o.single[0] = nil
+		if err != nil {
+			o.fail(err)
+		}
+		more := o.take()
+		if !more {
+			o.writing = false
+			err = o.err
+			o.settle()
+		} else {
+			o.charge()
+		}
+		o.mu.Unlock()
+		if !more {
+			if err != nil {
+				o.conn.Close()
+			}
+			return
+		}
+	}
+}
+
+// fail drops everything for good.
+func (o *outbox) fail(err error) {
+	if o.err == nil {
+		o.err = err
+	}
+	o.chunks, o.tail, o.size = nil, nil, 0
+}
+
+// close fails the outbox, so that a writer goroutine whose connection is closed ends.
+func (o *outbox) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.fail(net.ErrClosed)
+	o.settle()
+}
+
+// wait returns when everything has been sent or cannot be, at the latest after d.
+func (o *outbox) wait(d time.Duration) {
+	o.mu.Lock()
+	if o.size == 0 || o.err != nil {
+		o.mu.Unlock()
+		return
+	}
+	if o.empty == nil {
+		o.empty = make(chan struct{})
+	}
+	empty := o.empty
+	o.mu.Unlock()
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-empty:
+	case <-t.C:
+	}
+}
+
+// failure is why nothing more is sent, or nil.
+func (o *outbox) failure() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
+}
+
+// charge tells the memory budget of a size that has changed much.
+func (o *outbox) charge() {
+	if d := o.size - o.charged; d >= chargeStep || d <= -chargeStep {
+		o.limits.memory.Add(int64(d))
+		o.charged = o.size
+	}
+}
+
+// settle ends a write: the budget is told, and whoever waits for an empty outbox is woken.
+func (o *outbox) settle() {
+	if o.size > 0 {
+		o.charge()
+		return
+	}
+	if o.charged > 0 {
+		o.limits.memory.Add(-int64(o.charged))
+		o.charged = 0
+	}
+	if o.empty != nil {
+		close(o.empty)
+		o.empty = nil
+	}
+}

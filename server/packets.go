@@ -1,0 +1,232 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/geartrain/geartrain/gearman/protocol"
+	"github.com/geartrain/geartrain/server/queue"
+)
+
+// handle turns one packet into an event, or answers it. It is called within the connection's turn.
+func (c *conn) handle(p *protocol.Packet) {
+	c.turn.counts.PacketsIn.add(p.Type)
+	switch {
+	case p.Magic != protocol.Request:
+		c.sendError(protocol.CodeInvalidMagic, "Request magic expected")
+	case p.Type == protocol.Text:
+		c.admin(p.Arg(0))
+	case c.handleAny(p):
+	case c.handleWorker(p):
+		c.known = true
+	case c.handleClient(p):
+		c.known = true
+	default:
+		c.sendError(protocol.CodeInvalidCommand, "Command not expected")
+	}
+}
+
+// handleAny knows the packets that clients and workers send alike.
+func (c *conn) handleAny(p *protocol.Packet) bool {
+	t, ev := &c.turn, &c.turn.event
+	switch p.Type {
+	case protocol.EchoReq:
+		t.send(c, protocol.EchoRes, p.Args, p.Owned)
+	case protocol.OptionReq:
+		ev.option = queue.SetOption{Peer: c.id, Option: p.Args[0]}
+		t.apply(&ev.option)
+	case protocol.SetClientID:
+		ev.clientID = queue.SetClientID{Peer: c.id, ID: p.Args[0]}
+		t.apply(&ev.clientID)
+	case protocol.AllYours: // a promise that needs no answer
+	default:
+		return false
+	}
+	return true
+}
+
+// handleWorker knows the packets of workers.
+func (c *conn) handleWorker(p *protocol.Packet) bool {
+	t, ev := &c.turn, &c.turn.event
+	switch p.Type {
+	case protocol.CanDo:
+		ev.canDo = queue.CanDo{Peer: c.id, Function: p.Args[0]}
+		t.apply(&ev.canDo)
+	case protocol.CanDoTimeout:
+		c.canDoTimeout(p)
+	case protocol.CantDo:
+		ev.cantDo = queue.CantDo{Peer: c.id, Function: p.Args[0]}
+		t.apply(&ev.cantDo)
+	case protocol.ResetAbilities:
+		ev.reset = queue.ResetAbilities{Peer: c.id}
+		t.apply(&ev.reset)
+	case protocol.PreSleep:
+		if t.draining == nil { // else it would be woken for jobs that it does not get
+			ev.preSleep = queue.PreSleep{Peer: c.id}
+			t.apply(&ev.preSleep)
+		}
+	case protocol.GrabJob:
+		c.grab(queue.Plain)
+	case protocol.GrabJobUniq:
+		c.grab(queue.WithUnique)
+	case protocol.GrabJobAll:
+		c.grab(queue.WithAll)
+	default:
+		return c.report(p)
+	}
+	return true
+}
+
+// handleClient knows the packets of clients.
+func (c *conn) handleClient(p *protocol.Packet) bool {
+	t, ev := &c.turn, &c.turn.event
+	switch p.Type {
+	case protocol.GetStatus:
+		ev.status = queue.GetStatus{Peer: c.id, Handle: p.Args[0]}
+		t.apply(&ev.status)
+	case protocol.GetStatusUnique:
+		ev.statusUnique = queue.GetStatusUnique{Peer: c.id, Unique: p.Args[0]}
+		t.apply(&ev.statusUnique)
+	case protocol.SubmitJobSched:
+		return false // as gearmand: there is no server that honours it
+	default:
+		return c.submit(p)
+	}
+	return true
+}
+
+func (c *conn) canDoTimeout(p *protocol.Packet) {
+	ms, err := strconv.ParseUint(string(p.Args[1]), 10, 63)
+	if err != nil {
+		c.sendError(protocol.CodeInvalidPacket, "CAN_DO_TIMEOUT: the timeout is not a number of milliseconds")
+		return
+	}
+	ms = min(ms, math.MaxInt64/uint64(time.Millisecond))
+	ev := &c.turn.event.canDo
+	*ev = queue.CanDo{Peer: c.id, Function: p.Args[0], Timeout: time.Duration(ms) * time.Millisecond}
+	c.turn.apply(ev)
+}
+
+func (c *conn) grab(d queue.Detail) {
+	t := &c.turn
+	if t.draining != nil {
+		t.send(c, protocol.NoJob, nil, false)
+		return
+	}
+	t.event.grab = queue.Grab{Peer: c.id, Detail: d}
+	t.apply(&t.event.grab)
+}
+
+// report knows the packets in which a worker tells about a job.
+func (c *conn) report(p *protocol.Packet) bool {
+	ev := &c.turn.event.report
+	*ev = queue.Report{Peer: c.id, Handle: p.Arg(0), Data: p.Arg(1), Owned: p.Owned}
+	switch p.Type {
+	case protocol.WorkData:
+		ev.Kind = queue.Data
+	case protocol.WorkWarning:
+		ev.Kind = queue.Warning
+	case protocol.WorkStatus:
+		ev.Kind, ev.Second = queue.Status, p.Args[2]
+	case protocol.WorkComplete:
+		ev.Kind = queue.Complete
+	case protocol.WorkFail:
+		ev.Kind = queue.Fail
+	case protocol.WorkException:
+		ev.Kind = queue.Exception
+	default:
+		return false
+	}
+	c.turn.apply(ev)
+	return true
+}
+
+// submit knows the SUBMIT packets.
+func (c *conn) submit(p *protocol.Packet) bool {
+	t := &c.turn
+	ev := &t.event.submit
+	if !submission(ev, p.Type) {
+		return false
+	}
+	last := len(p.Args) - 1
+	ev.Peer, ev.Function, ev.Unique = c.id, p.Args[0], p.Args[1]
+	ev.Payload, ev.Owned = p.Args[last], p.Owned
+	switch p.Type {
+	case protocol.SubmitJobEpoch:
+		seconds, err := strconv.ParseInt(string(p.Args[2]), 10, 64)
+		if err != nil {
+			c.sendError(protocol.CodeInvalidPacket, "SUBMIT_JOB_EPOCH: the time is not a number of seconds")
+			return true
+		}
+		ev.RunAt = time.Unix(seconds, 0)
+	case protocol.SubmitReduceJob, protocol.SubmitReduceJobBg:
+		ev.Reducer = p.Args[2]
+	}
+	switch {
+	case t.draining != nil:
+		t.counts.RefusedDraining++
+		c.sendError(protocol.CodeShuttingDown, "Server is shutting down and takes no new jobs")
+	case c.server.limits.exhausted(len(ev.Payload)):
+		t.counts.RefusedMemory++
+		c.sendError(protocol.CodeLimit, "Server is out of memory for new jobs")
+	default:
+		t.apply(ev)
+	}
+	return true
+}
+
+// submission sets what a packet's type says about its job; false: it is no submission.
+func submission(ev *queue.Submit, t protocol.Type) bool {
+	*ev = queue.Submit{Priority: queue.Normal}
+	switch t {
+	case protocol.SubmitJob, protocol.SubmitReduceJob:
+	case protocol.SubmitJobHigh:
+		ev.Priority = queue.High
+	case protocol.SubmitJobLow:
+		ev.Priority = queue.Low
+	case protocol.SubmitJobBg, protocol.SubmitJobEpoch, protocol.SubmitReduceJobBg:
+		ev.Background = true
+	case protocol.SubmitJobHighBg:
+		ev.Priority, ev.Background = queue.High, true
+	case protocol.SubmitJobLowBg:
+		ev.Priority, ev.Background = queue.Low, true
+	default:
+		return false
+	}
+	return true
+}
+
+// invalid answers bytes that are no packet, and reports whether the stream goes on.
+func (c *conn) invalid(err error) bool {
+	t := &c.turn
+	var bad *protocol.PacketError
+	if !errors.As(err, &bad) {
+		return false
+	}
+	switch {
+	case errors.Is(err, protocol.ErrType):
+		t.counts.InvalidPackets++
+		c.sendError(protocol.CodeInvalidCommand, "Command not expected")
+	case errors.Is(err, protocol.ErrArguments):
+		t.counts.InvalidPackets++
+		c.sendError(protocol.CodeInvalidPacket, fmt.Sprintf("%s has %d arguments", bad.Type, bad.Type.Arity()))
+	case errors.Is(err, protocol.ErrTooLarge) && bad.Type == protocol.Text:
+		t.counts.TooLarge++
+		c.reply("ERR INVALID_ARGUMENTS Line+is+too+long\r\n")
+	case errors.Is(err, protocol.ErrTooLarge):
+		t.counts.TooLarge++
+		c.sendError(protocol.CodePacketTooLarge,
+			fmt.Sprintf("Packet of %d bytes, the limit is %d", bad.Size, c.server.cfg.MaxPacket))
+	default:
+		t.counts.InvalidPackets++
+		c.sendError(protocol.CodeInvalidMagic, "Request magic expected")
+	}
+	return protocol.Recoverable(err)
+}
+
+func (c *conn) sendError(code, text string) {
+	c.turn.send(c, protocol.Error, [][]byte{[]byte(code), []byte(text)}, false)
+}
