@@ -1,0 +1,5 @@
+package command
+
+import "syscall"
+
+func childAttr(string) *syscall.SysProcAttr { return nil }

@@ -1,0 +1,446 @@
+package gearman
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/geartrain/geartrain/gearman/protocol"
+)
+
+// settled is how long a connection must live before its end counts as news, and not as one more
+// failure of the server that the delays between dials go on growing for.
+const settled = time.Second
+
+const (
+	maxHandle = 1 << 10 // bytes of a handle; gearmand's have at most 63
+	maxText   = 1 << 10 // bytes that are kept of an ERROR's code and of its text
+)
+
+// session is a client's dealings with one server, over one link after the other. It has a goroutine
+// from its first use until the link ends with nothing outstanding, or the client is closed.
+//
+//	        offer              dialled      link lost, nothing outstanding
+//	idle ──────────► connecting ───────► up ─────────────────────────────────────► idle
+//	                    │ refused      │    ╲ SHUTTING_DOWN
+//	                    │              │     ▼
+//	                    └───► down ◄───┴── leaving
+//	                            └── dialled again, with growing delays ──► up
+//
+// While it is down it takes no submissions; the client offers them to the next server.
+type session struct {
+	client *Client
+	server string // as configured
+
+	mu      sync.Mutex // guards the fields below; a link's lock may be taken inside it
+	state   sessionState
+	link    *link         // while up or leaving
+	changed chan struct{} // closed and replaced at each change of state
+	err     error         // why it is down
+	seq     uint64        // submissions so far
+
+	waiting   []*submission          // taken while connecting, to be sent as soon as the link is there
+	unnamed   []*submission          // sent, in order; JOB_CREATED or ERROR has yet to come
+	jobs      map[string]*audience   // by handle
+	questions map[question][]answers // sent; first asked, first answered
+	options   int                    // OPTION_REQs sent and not answered
+}
+
+type sessionState uint8
+
+const (
+	idle sessionState = iota
+	connecting
+	up
+	leaving // the link is up, but the server takes no new jobs
+	down
+)
+
+// question identifies a request by what its answer repeats: STATUS_RES the handle, and so on.
+type question struct {
+	answer protocol.Type
+	about  string
+}
+
+// answers is called once, by the session's goroutine; it must not wait. The packet is zero when there
+// is an error; its arguments are valid during the call only.
+type answers func(p protocol.Packet, err error)
+
+var errProtocol = errors.New("gearman: the server breaks the protocol")
+
+func newSession(c *Client, server string) *session {
+	return &session{client: c, server: server, changed: make(chan struct{})}
+}
+
+// offer gives the session a submission, unless it is down. The link is for the caller to wait for
+// its room; it is nil when there is none yet.
+func (s *session) offer(sub *submission) (l *link, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch s.state {
+	case up:
+		s.sendLocked(sub)
+		return s.link, true
+	case idle:
+		if !s.startLocked() {
+			return nil, false
+		}
+		fallthrough
+	case connecting:
+		s.waiting = append(s.waiting, sub)
+		return nil, true
+	}
+	return nil, false
+}
+
+// ask sends a request and has fn called with its answer, or with the reason why none comes. It does
+// not wait; it fails unless the session is up.
+func (s *session) ask(q question, t protocol.Type, fn answers) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != up && s.state != leaving {
+		return ErrConnectionLost
+	}
+	s.questions[q] = append(s.questions[q], fn)
+	return s.postLocked(t, []byte(q.about))
+}
+
+// ready waits until the session is up, and starts it if it is idle. It fails when a dial has failed,
+// now or last.
+func (s *session) ready(ctx context.Context) error {
+	for {
+		s.mu.Lock()
+		if s.state == idle && !s.startLocked() {
+			s.mu.Unlock()
+			return ErrClosed
+		}
+		state, err, changed := s.state, s.err, s.changed
+		s.mu.Unlock()
+		switch state {
+		case up, leaving:
+			return nil
+		case down:
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// trouble is why the session is down, nil if it is not.
+func (s *session) trouble() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != down && s.state != leaving {
+		return nil
+	}
+	return s.err
+}
+
+// startLocked begins to dial. It reports false when the client is closed.
+func (s *session) startLocked() bool {
+	if !s.client.start(s.run) {
+		return false
+	}
+	s.enterLocked(connecting, nil)
+	return true
+}
+
+func (s *session) enterLocked(state sessionState, err error) {
+	s.state, s.err = state, err
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// run is the session's goroutine.
+func (s *session) run() {
+	ctx, delays := s.client.ctx, redials()
+	for {
+		l, err := s.client.dialing.open(ctx, s.server)
+		if err == nil {
+			began := time.Now()
+			err = s.serve(l)
+			if time.Since(began) >= settled {
+				delays.Reset()
+			}
+		}
+		homeless, needed := s.disconnected(err)
+		for _, sub := range homeless {
+			sub.lost()
+		}
+		if !needed || !sleep(ctx, delays.NextBackOff()) {
+			return
+		}
+	}
+}
+
+// serve uses the link until it ends and returns the reason.
+func (s *session) serve(l *link) error {
+	stop := context.AfterFunc(s.client.ctx, func() { l.end(ErrClosed) })
+	defer stop()
+	s.connected(l)
+	s.client.unpark()
+	return fmt.Errorf("connection to %s ended: %w", s.server, l.close(s.read(l)))
+}
+
+// connected makes the session up and sends what has waited for that.
+func (s *session) connected(l *link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == down {
+		s.client.log.Info("job server is back", "server", s.server)
+	}
+	s.link, s.jobs, s.questions = l, make(map[string]*audience), make(map[question][]answers)
+	s.options = 1
+	_ = s.postLocked(protocol.OptionReq, []byte(protocol.OptionExceptions)) // the reader learns of a dead link
+	for _, sub := range s.waiting {
+		s.sendLocked(sub)
+	}
+	s.waiting = nil
+	s.enterLocked(up, nil)
+}
+
+// disconnected ends what the link had to do with. It returns the submissions that were under way, in their
+// order, and whether the session is to dial again: not after a link that was idle, nor when the
+// client is closed.
+func (s *session) disconnected(err error) (homeless []*submission, again bool) {
+	s.mu.Lock()
+	homeless = slices.Concat(s.waiting, s.unnamed)
+	for _, j := range s.jobs {
+		homeless = append(homeless, j.waiting...)
+	}
+	slices.SortFunc(homeless, func(a, b *submission) int { return cmp.Compare(a.seq, b.seq) })
+	questions := slices.Collect(maps.Values(s.questions))
+	wasUp := s.state == up || s.state == leaving
+	again = s.client.ctx.Err() == nil && !(s.state == up && len(homeless) == 0)
+	s.link, s.waiting, s.unnamed, s.jobs, s.questions, s.options = nil, nil, nil, nil, nil, 0
+	before := s.state
+	if again {
+		s.enterLocked(down, err)
+	} else {
+		s.enterLocked(idle, nil)
+	}
+	s.mu.Unlock()
+
+	if again && before != down {
+		s.client.log.Warn("job server is down", "server", s.server, "error", err, "tasks", len(homeless), "was_connected", wasUp)
+	}
+	for _, fns := range questions {
+		for _, fn := range fns {
+			fn(protocol.Packet{}, fmt.Errorf("%w: %s: %w", ErrConnectionLost, s.server, err))
+		}
+	}
+	return homeless, again
+}
+
+// sendLocked submits. A dead link is no error here: its reader gives the submission back.
+func (s *session) sendLocked(sub *submission) {
+	if sub.dropped.Load() {
+		return
+	}
+	s.seq++
+	sub.seq = s.seq
+	s.unnamed = append(s.unnamed, sub)
+	t := &sub.task.task
+	_ = s.postLocked(sub.packet(), []byte(t.Function), []byte(t.Key), t.Payload)
+}
+
+func (s *session) postLocked(t protocol.Type, args ...[]byte) error {
+	return s.link.post(func(dst []byte) []byte {
+		return protocol.AppendPacket(dst, protocol.Request, t, args...)
+	})
+}
+
+// read takes the server's packets until the link ends or the server cannot be followed any more.
+func (s *session) read(l *link) error {
+	for {
+		p, err := l.in.Read()
+		switch {
+		case protocol.Recoverable(err):
+			s.client.log.Warn("packet from the job server ignored", "server", s.server, "error", err)
+			continue
+		case err != nil:
+			return err
+		case p.Magic != protocol.Response:
+			return fmt.Errorf("%w: a %s from it is marked as a request", errProtocol, p.Type)
+		}
+		if err := s.handle(p); err != nil {
+			return err
+		}
+	}
+}
+
+// handle acts on one packet. An error ends the link.
+func (s *session) handle(p protocol.Packet) error {
+	switch p.Type {
+	case protocol.JobCreated:
+		return s.named(p.Args[0])
+	case protocol.Error:
+		s.refused(p)
+	case protocol.WorkData, protocol.WorkWarning, protocol.WorkStatus:
+		if sub := s.recipient(p.Args[0]); sub != nil {
+			sub.report(p)
+		}
+	case protocol.WorkComplete, protocol.WorkFail, protocol.WorkException:
+		s.ended(p)
+	case protocol.StatusRes:
+		s.endTwins(p)
+		s.answer(p)
+	case protocol.StatusResUnique, protocol.EchoRes:
+		s.answer(p)
+	case protocol.OptionRes:
+		s.mu.Lock()
+		s.options = max(s.options-1, 0)
+		s.mu.Unlock()
+	} // what is left is for workers, and harmless
+	return nil
+}
+
+// named takes a JOB_CREATED: the answer to the oldest submission that has none.
+func (s *session) named(handle []byte) error {
+	if len(handle) > maxHandle {
+		return fmt.Errorf("%w: a handle of %d bytes", errProtocol, len(handle))
+	}
+	s.mu.Lock()
+	if len(s.unnamed) == 0 {
+		s.mu.Unlock()
+		return fmt.Errorf("%w: JOB_CREATED without a submission", errProtocol)
+	}
+	sub := s.nextUnnamedLocked()
+	j := s.jobs[string(handle)]
+	if j == nil {
+		j = newAudience(string(handle))
+		s.jobs[j.handle] = j
+	}
+	j.join(sub)
+	s.mu.Unlock()
+	sub.created(Handle{Server: s.server, ID: j.handle})
+	return nil
+}
+
+func (s *session) nextUnnamedLocked() *submission {
+	sub := s.unnamed[0]
+	s.unnamed[0] = nil
+	s.unnamed = s.unnamed[1:]
+	return sub
+}
+
+// refused takes an ERROR. UNKNOWN_OPTION answers our OPTION_REQ; nothing else that a client sends
+// here is refused but submissions, so any other code answers the oldest of those.
+func (s *session) refused(p protocol.Packet) {
+	err := &ServerError{Code: clipped(p.Args[0]), Text: clipped(p.Args[1])}
+	s.mu.Lock()
+	if err.Code == protocol.CodeUnknownOption && s.options > 0 {
+		s.options--
+		s.mu.Unlock()
+		return
+	}
+	if len(s.unnamed) == 0 {
+		s.mu.Unlock()
+		s.client.log.Warn("error from the job server", "server", s.server, "error", err)
+		return
+	}
+	sub := s.nextUnnamedLocked()
+	ending := err.Code == protocol.CodeShuttingDown
+	if ending && s.state == up {
+		s.enterLocked(leaving, err)
+	}
+	s.mu.Unlock()
+	if ending {
+		sub.lost()
+		return
+	}
+	sub.refused(err)
+}
+
+// recipient is whose turn it is to get a report on the job, nil if nobody knows the job.
+func (s *session) recipient(handle []byte) *submission {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if j := s.jobs[string(handle)]; j != nil {
+		return j.next()
+	}
+	return nil
+}
+
+// ended takes the end of a job for one of its submissions. If there are more, and the server should
+// be one that tells each connection only once, it is asked about the job: its answer comes after
+// whatever ends it still had to send, see endTwins.
+func (s *session) ended(p protocol.Packet) {
+	end := endingOf(p)
+	s.mu.Lock()
+	j := s.jobs[string(p.Args[0])]
+	if j == nil || j.excepted && end.why == Failed { // WORK_FAIL after WORK_EXCEPTION: the same end
+		s.mu.Unlock()
+		return
+	}
+	sub := j.leave()
+	j.excepted = j.excepted || end.why == Exception
+	switch {
+	case len(j.waiting) == 0:
+		delete(s.jobs, j.handle)
+	case j.ending == nil:
+		twins := end
+		twins.payload = bytes.Clone(end.payload)
+		j.ending = &twins
+		_ = s.postLocked(protocol.GetStatus, []byte(j.handle)) // the reader learns of a dead link
+	}
+	s.mu.Unlock()
+	sub.ended(end)
+}
+
+// endTwins gives the end of a job to the submissions that the server has sent none for.
+func (s *session) endTwins(p protocol.Packet) {
+	s.mu.Lock()
+	j := s.jobs[string(p.Args[0])]
+	if j == nil || j.ending == nil || isTrue(p.Args[1]) {
+		s.mu.Unlock()
+		return
+	}
+	delete(s.jobs, j.handle)
+	s.mu.Unlock()
+	for _, sub := range j.waiting {
+		end := *j.ending
+		end.payload = bytes.Clone(end.payload)
+		sub.ended(end)
+	}
+}
+
+// answer takes the answer to the oldest question of its kind.
+func (s *session) answer(p protocol.Packet) {
+	s.mu.Lock()
+	q := question{p.Type, string(p.Args[0])}
+	fns := s.questions[q]
+	if len(fns) < 2 {
+		delete(s.questions, q)
+	} else {
+		s.questions[q] = fns[1:]
+	}
+	s.mu.Unlock()
+	if len(fns) > 0 {
+		fns[0](p, nil)
+	}
+}
+
+func clipped(p []byte) string { return string(p[:min(len(p), maxText)]) }
+
+// sleep waits and reports false if ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
