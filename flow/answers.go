@@ -1,0 +1,192 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/geartrain/geartrain/gearman"
+)
+
+// completed, failed, retried and warned are the callbacks of a job's task. Those of one stage run one
+// at a time.
+
+func (j *job) completed(r gearman.Result) {
+	result, err := j.stage.output.read(r.Payload)
+	if err != nil {
+		j.fail(&jobError{"output", fmt.Errorf("result: %w", err)})
+		return
+	}
+	if err := j.discover(result); err != nil {
+		j.fail(err)
+		return
+	}
+	j.succeed(result)
+}
+
+func (j *job) failed(err error) { j.fail(err) }
+
+func (j *job) retried(retry int, err error) {
+	s := j.stage
+	j.retries = retry
+	s.mu.Lock()
+	s.progress.Retries++
+	s.mu.Unlock()
+	s.report(j, Event{Kind: JobRetried, Place: j.place, Attempt: retry, Err: err})
+}
+
+func (j *job) warned(p []byte) {
+	j.stage.report(j, Event{Kind: JobWarning, Place: j.place, Attempt: j.retries + 1, Text: printable(p)})
+}
+
+// succeed gives the result to the job's item and to those that joined it. It is in place before a
+// later item can find it.
+func (j *job) succeed(result item) {
+	s := j.stage
+	if err := s.results.put(j.place, result.raw); err != nil {
+		s.abort(err)
+		j.lose()
+		return
+	}
+	twins := s.land(j, answer{place: j.place})
+	s.mu.Lock()
+	s.progress.Done++
+	s.mu.Unlock()
+	s.report(j, Event{Kind: JobDone, Place: j.place, Attempt: j.retries + 1})
+	s.succeedAt(j, twins, result.raw)
+	s.ringReaders()
+	s.barrier.end()
+	s.bell.ring()
+}
+
+// fail ends a job without a result, whether it was submitted or not.
+func (j *job) fail(err error) {
+	s := j.stage
+	if s.isCut(err) {
+		j.lose()
+		return
+	}
+	twins := s.land(j, answer{j.place, true})
+	s.mu.Lock()
+	s.progress.Joined += len(twins)
+	s.mu.Unlock()
+	s.failAt(j, append([]int{j.place}, twins...), err)
+}
+
+// lose ends a job that was cut off by the end of the stage.
+func (j *job) lose() {
+	for range len(j.stage.land(j, answer{j.place, true})) + 1 {
+		j.stage.drop()
+	}
+}
+
+// isCut reports whether a job ended because the stage's task set was cancelled.
+func (s *stageRun) isCut(err error) bool {
+	cause := context.Cause(s.jobs)
+	return cause != nil && (errors.Is(err, cause) || errors.Is(err, s.jobs.Err()))
+}
+
+// land takes a job out of those that are open, and gives those that joined it.
+func (s *stageRun) land(j *job, end answer) (twins []int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !j.submitted {
+		return nil
+	}
+	s.progress.Open--
+	if s.frontier != nil {
+		return nil
+	}
+	delete(s.flights, j.hash)
+	s.known.add(j.hash, end)
+	return j.twins
+}
+
+// succeedAt gives the result of j, or of a job equal to it, to the items at places that joined it.
+func (s *stageRun) succeedAt(j *job, places []int, result []byte) {
+	for _, place := range places {
+		if err := s.results.put(place, result); err != nil {
+			s.abort(err)
+			s.drop()
+			continue
+		}
+		s.mu.Lock()
+		s.progress.Done++
+		s.progress.Joined++
+		s.mu.Unlock()
+		s.report(j, Event{Kind: JobDone, Place: place})
+		s.ringReaders()
+		s.barrier.end()
+	}
+}
+
+// failAt records the failure of the items at places, and stops the stage if it is one too many.
+func (s *stageRun) failAt(j *job, places []int, err error) {
+	failure := JobFailure{Item: quoteItem(j.item), Key: j.key}
+	failure.Reason, failure.Message, failure.Attempt = describeFailure(err)
+	for _, place := range places {
+		failure.Place = place
+		s.mu.Lock()
+		s.progress.Failed++
+		spoolErr := s.failures.add(failure)
+		over := s.spec.FailFast &&
+			!s.spec.AllowFailures.allows(s.progress.Failed, s.progress.Added, s.progress.InputClosed && s.frontier == nil)
+		s.mu.Unlock()
+		if spoolErr != nil {
+			s.abort(spoolErr)
+		}
+		if over {
+			s.abort(ErrTooManyFailures)
+		}
+		s.report(j, Event{Kind: JobFailed, Place: place, Attempt: failure.Attempt, Err: err})
+		s.barrier.end()
+	}
+	s.bell.ring()
+}
+
+// add counts one more item that is to become a job.
+func (s *stageRun) add() {
+	s.mu.Lock()
+	s.progress.Added++
+	s.mu.Unlock()
+	s.barrier.add()
+}
+
+// drop counts an item out that was added and got no answer.
+func (s *stageRun) drop() {
+	s.mu.Lock()
+	s.progress.Dropped++
+	s.mu.Unlock()
+	s.barrier.end()
+}
+
+// closeInput says that nothing more comes from outside.
+func (s *stageRun) closeInput() {
+	s.mu.Lock()
+	s.progress.InputClosed = true
+	s.mu.Unlock()
+	s.barrier.close()
+}
+
+// snapshot is the progress as of now.
+func (s *stageRun) snapshot() StageProgress {
+	s.mu.Lock()
+	p := s.progress
+	s.mu.Unlock()
+	p.Waiting = max(0, p.Added-p.Open-p.Ended())
+	if s.frontier != nil {
+		_, p.Refused = s.frontier.size()
+	}
+	return p
+}
+
+// report tells readers of events about a job.
+func (s *stageRun) report(j *job, e Event) {
+	e.Run, e.Stage, e.Key = s.run.id, s.spec.Name, j.key
+	s.run.events.report(e)
+}
+
+// resultValue reads one kept result.
+func (s *stageRun) resultValue(p []byte) (any, error) {
+	return item{p, s.output.form()}.value()
+}

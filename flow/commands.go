@@ -1,0 +1,190 @@
+package flow
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/geartrain/geartrain/gearman"
+	"github.com/geartrain/geartrain/gearman/command"
+)
+
+// errOtherFile: the job was made from another pipeline than the one the worker has.
+var errOtherFile = errors.New("the job does not fit this worker's pipeline file; " +
+	"do runner and worker have the same version of it?")
+
+// maxVariable is the largest value that a variable of a command's environment gets. Systems refuse to
+// start a program with much more.
+const maxVariable = 96 << 10
+
+// CommandOptions are how the commands of a pipeline are run. The zero value is good.
+type CommandOptions struct {
+	Params map[string]any // for expressions in the env of functions. Default: none
+	Stderr io.Writer      // gets the commands' log lines; safe for concurrent use. Default: discarded
+
+	// MaxOutput bounds what one command may print, in bytes. Default: as much as fits into a packet.
+	MaxOutput int64
+}
+
+// HandleCommands makes w serve every command of the plan: its Functions, and the stages that bring
+// their own. It must be called before w runs.
+//
+// A command is found in the plan only, never in a job: a job brings values, which reach a script
+// through its environment and its standard input, and an argument vector in the places where the
+// plan has expressions. Of the environment that a job brings, the names that the plan does not have
+// are left out.
+//
+//	ITEM                 the item, or the arguments of a function: text, or JSON if it is no text
+//	GEARTRAIN_ARGS       the arguments, likewise; also standard input, unless the stage has a stdin
+//	GEARTRAIN_RUN        the run's id, when the job belongs to one run only
+//	GEARTRAIN_STAGE      the stage's name
+//	GEARTRAIN_FUNCTION, GEARTRAIN_KEY, GEARTRAIN_HANDLE, GEARTRAIN_ATTEMPT, GEARTRAIN_DEADLINE
+//	                     see [command.JobEnv]
+//
+// ITEM and GEARTRAIN_ARGS are left out when they are over 96 KiB or hold a NUL byte, which no
+// environment can carry; standard input has them in any case.
+//
+// The timeout of a stage or function holds in the worker too: the command and all it started are
+// killed when it is over.
+func HandleCommands(w *gearman.Worker, p *Plan, o CommandOptions) {
+	for i := range p.Functions {
+		f := &p.Functions[i]
+		c := newCommandRunner(p, &f.Command, o, f.Env)
+		w.HandleWith(f.Name, gearman.FunctionConfig{Timeout: f.Timeout, MaxParallel: f.MaxParallel}, c.function)
+	}
+	for i := range p.Stages {
+		s := &p.Stages[i]
+		if s.Command == nil {
+			continue
+		}
+		c := newCommandRunner(p, s.Command, o, s.Env)
+		c.stage = s.Name
+		w.HandleWith(s.Function, gearman.FunctionConfig{Timeout: s.Timeout}, c.job)
+	}
+}
+
+// HasCommands reports whether there is anything for [HandleCommands] to serve.
+func (p *Plan) HasCommands() bool {
+	return len(p.Functions) > 0 || slices.ContainsFunc(p.Stages, func(s Stage) bool { return s.Command != nil })
+}
+
+// commandRunner runs one command of a plan for jobs.
+type commandRunner struct {
+	plan    *Plan
+	spec    *Command
+	program command.Command
+	params  map[string]any
+	env     map[string]Template // of the pipeline, and of the function or stage
+	stage   string
+}
+
+func newCommandRunner(p *Plan, spec *Command, o CommandOptions, env map[string]Template) *commandRunner {
+	c := &commandRunner{plan: p, spec: spec, params: o.Params, env: map[string]Template{}}
+	maps.Copy(c.env, p.Env)
+	maps.Copy(c.env, env)
+	c.program = command.Command{Dir: spec.Dir, Stderr: o.Stderr, MaxOutput: o.MaxOutput}
+	return c
+}
+
+// job runs a stage's own command. The payload is an envelope.
+func (c *commandRunner) job(ctx context.Context, job *gearman.Job) ([]byte, error) {
+	var e envelope
+	if err := json.Unmarshal(job.Payload(), &e); err != nil {
+		return nil, gearman.NoRetry(fmt.Errorf("%w (%v)", errOtherFile, err))
+	}
+	argv, err := fillArgv(c.spec.Argv, e.Values)
+	if err != nil {
+		return nil, gearman.NoRetry(err)
+	}
+	it := e.Item.item()
+	args, stdin := it, it
+	if e.Args != nil {
+		args, stdin = e.Args.item(), e.Args.item()
+	}
+	if e.Stdin != nil {
+		stdin = e.Stdin.item()
+	}
+	env := c.declared(e.Env)
+	env = appendVariable(env, "ITEM", it.raw)
+	env = appendVariable(env, "GEARTRAIN_ARGS", args.raw)
+	env = append(env, "GEARTRAIN_STAGE="+c.stage)
+	if e.Run != "" {
+		env = append(env, "GEARTRAIN_RUN="+e.Run)
+	}
+	return c.run(ctx, job, argv, env, stdin.raw)
+}
+
+// function runs the command of a function. The payload is its arguments, as they are.
+func (c *commandRunner) function(ctx context.Context, job *gearman.Job) ([]byte, error) {
+	args := job.Payload()
+	scope := &Scope{Params: c.params, Item: argumentsValue(args)}
+	values, err := argvValues(c.spec.Argv, scope)
+	if err != nil {
+		return nil, gearman.NoRetry(fmt.Errorf("run: %w", err))
+	}
+	argv, err := fillArgv(c.spec.Argv, values)
+	if err != nil {
+		return nil, gearman.NoRetry(err)
+	}
+	maker := commandMaker{env: c.env}
+	variables, err := maker.environ(scope)
+	if err != nil {
+		return nil, gearman.NoRetry(err)
+	}
+	env := c.declared(variables)
+	env = appendVariable(env, "ITEM", args)
+	env = appendVariable(env, "GEARTRAIN_ARGS", args)
+	return c.run(ctx, job, argv, env, args)
+}
+
+// argumentsValue is a payload as expressions see it. Whether it was sent as text or as JSON is not
+// said, so a map or a list is taken as such, and all else is text.
+func argumentsValue(args []byte) any {
+	v, err := DecodeJSON(args)
+	if err != nil {
+		return string(args)
+	}
+	switch v.(type) {
+	case map[string]any, []any:
+		return v
+	}
+	return string(args)
+}
+
+// declared are the variables whose names the worker's own plan has, in order.
+func (c *commandRunner) declared(variables map[string]string) []string {
+	env := []string{}
+	for _, name := range slices.Sorted(maps.Keys(c.env)) {
+		if v, ok := variables[name]; ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
+
+func (c *commandRunner) run(ctx context.Context, job *gearman.Job, argv, env []string, stdin []byte) ([]byte, error) {
+	if c.spec.Script != "" {
+		argv = []string{"sh", "-eu", "-c", c.spec.Script}
+	}
+	for _, text := range slices.Concat(argv, env) {
+		if strings.IndexByte(text, 0) >= 0 {
+			return nil, gearman.NoRetry(errors.New("an argument or a variable holds a NUL byte"))
+		}
+	}
+	env = append(env, command.JobEnv(ctx, job)...)
+	result, err := c.program.Run(ctx, command.Input{Argv: argv, Env: env, Stdin: stdin, Progress: job})
+	return result.Stdout, err
+}
+
+// appendVariable leaves out what cannot be in an environment.
+func appendVariable(env []string, name string, value []byte) []string {
+	if len(value) > maxVariable || strings.IndexByte(string(value), 0) >= 0 {
+		return env
+	}
+	return append(env, name+"="+string(value))
+}

@@ -1,0 +1,128 @@
+package flow
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/conf"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/parser"
+	"github.com/expr-lang/expr/vm"
+)
+
+// The bounds of one expression. Its length and nodes are those of the source; list elements are all
+// that an evaluation makes.
+const (
+	maxExpression         = 8 << 10 // bytes
+	maxExpressionNodes    = 1000
+	maxExpressionElements = 4 << 20
+)
+
+// expression is one compiled ${{ }}. It is pure: it sees its contexts and nothing else, and the
+// same values give the same result.
+type expression struct {
+	program *vm.Program
+	tree    ast.Node
+	uses    []use // paths empty, offsets from the start of the expression
+}
+
+func compileExpression(source string, allowed []string) (*expression, error) {
+	if len(source) > maxExpression {
+		return nil, &ExpressionError{Message: fmt.Sprintf("the expression is over %d bytes", maxExpression)}
+	}
+	if strings.TrimSpace(source) == "" {
+		return nil, &ExpressionError{Message: "the expression is empty"}
+	}
+	source = respell(source)
+	functions := expressionFunctions()
+	tree, err := parser.ParseWithConfig(source, parseConfig(functions))
+	if err != nil {
+		return nil, asExpressionError(err, source)
+	}
+	c := newExpressionCheck(source, allowed, functions)
+	if err := c.check(tree.Node); err != nil {
+		return nil, err
+	}
+	program, err := expr.Compile(source, compileOptions(functions)...)
+	if err != nil {
+		return nil, asExpressionError(err, source)
+	}
+	return &expression{program: program, tree: tree.Node, uses: c.uses}, nil
+}
+
+func (x *expression) eval(values map[string]any) (any, error) {
+	machine := vm.VM{MemoryBudget: maxExpressionElements}
+	v, err := machine.Run(x.program, values)
+	if err != nil {
+		return nil, asExpressionError(err, x.program.Source().String())
+	}
+	v, err = normalize(v, 0)
+	if err != nil {
+		return nil, &ExpressionError{Message: err.Error()}
+	}
+	return v, nil
+}
+
+// parseConfig makes the parser take our functions for functions, and none of its own.
+func parseConfig(functions map[string]expressionFunction) *conf.Config {
+	config := conf.CreateNew()
+	for _, option := range compileOptions(functions) {
+		option(config)
+	}
+	for name := range config.Disabled {
+		delete(config.Builtins, name)
+	}
+	return config
+}
+
+func compileOptions(functions map[string]expressionFunction) []expr.Option {
+	options := []expr.Option{
+		expr.DisableAllBuiltins(),
+		expr.MaxNodes(maxExpressionNodes),
+		// The optimizer would build constant ranges while compiling, where no budget counts.
+		expr.Optimize(false),
+		expr.Patch(&workPatch{functions: functions}),
+	}
+	for _, name := range predicates() {
+		options = append(options, expr.EnableBuiltin(name))
+	}
+	for name, f := range functions {
+		options = append(options, expr.Function(name, f.call))
+	}
+	return options
+}
+
+// predicates are expr's own functions that look at each element of a list: filter(list, .n > 1).
+func predicates() []string {
+	return []string{"all", "any", "count", "filter", "find", "map", "none", "one"}
+}
+
+// asExpressionError takes over message and place from expr's errors, without its drawing.
+func asExpressionError(err error, source string) error {
+	var own *ExpressionError
+	if errors.As(err, &own) {
+		return own
+	}
+	x := &ExpressionError{Message: err.Error()}
+	var place *file.Error
+	if errors.As(err, &place) {
+		x.Message = respelledMessage(place.Message)
+		x.Offset = min(place.From, utf8.RuneCountInString(source))
+	}
+	return x
+}
+
+func respelledMessage(message string) string {
+	message = showDash(message)
+	for _, word := range operatorFunctions() {
+		message = strings.ReplaceAll(message, functionSpelling(word), word)
+	}
+	if strings.HasPrefix(message, "unexpected token EOF") {
+		return "the expression ends too early"
+	}
+	return message
+}

@@ -1,0 +1,194 @@
+package flow
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/geartrain/geartrain/gearman"
+)
+
+// Limits of what is kept in memory about a stage's failures. All of them are in its file.
+const (
+	firstFailures = 10
+	maxReasons    = 100
+	maxMessage    = 4 << 10 // bytes
+	maxQuotedItem = 4 << 10 // bytes
+)
+
+// JobFailure is a job that ended without a result.
+type JobFailure struct {
+	Place   int             `json:"index"` // of its item in the stage's input, from 0
+	Item    json.RawMessage `json:"item"`  // null when it is over 4 KiB
+	Key     string          `json:"key"`
+	Attempt int             `json:"attempt"` // the last one, from 1; 0: none was made
+	Reason  string          `json:"reason"`  // one word: fail, exception, timeout, refused, lost, cancellation, output, template, ...
+	Message string          `json:"message"`
+}
+
+// Reason is what some failures of a stage have in common.
+type Reason struct {
+	Reason  string     `json:"reason"`
+	Message string     `json:"message"` // the first line
+	Count   int        `json:"count"`
+	Example JobFailure `json:"example"`
+}
+
+// failures keeps a stage's failures: the first few and the groups in memory, all in a file. It is for
+// one goroutine at a time.
+type failures struct {
+	records *spool // tag: the place; JobFailure as JSON
+	count   int
+	first   []JobFailure
+	reasons map[string]*Reason
+}
+
+func newFailures(dir string) *failures {
+	return &failures{records: &spool{dir: dir}, reasons: map[string]*Reason{}}
+}
+
+func (f *failures) add(failure JobFailure) error {
+	f.count++
+	if len(f.first) < firstFailures {
+		f.first = append(f.first, failure)
+	}
+	f.group(failure)
+	record, err := EncodeJSON(failure)
+	if err != nil {
+		return err
+	}
+	_, err = f.records.append(uint64(failure.Place), record)
+	return err
+}
+
+func (f *failures) group(failure JobFailure) {
+	message, _, _ := strings.Cut(failure.Message, "\n")
+	message = shorten(message, 200)
+	id := failure.Reason + "\x00" + message
+	group := f.reasons[id]
+	if group == nil && len(f.reasons) >= maxReasons {
+		id, message = "", "other reasons"
+		group = f.reasons[id]
+	}
+	if group == nil {
+		group = &Reason{Reason: failure.Reason, Message: message, Example: failure}
+		f.reasons[id] = group
+	}
+	group.Count++
+}
+
+// groups is the reasons, most frequent first.
+func (f *failures) groups() []Reason {
+	all := make([]Reason, 0, len(f.reasons))
+	for _, group := range f.reasons {
+		all = append(all, *group)
+	}
+	slices.SortFunc(all, func(a, b Reason) int {
+		return cmp.Or(b.Count-a.Count, a.Example.Place-b.Example.Place)
+	})
+	return all
+}
+
+// list is all failures as JSON values, in the order of the input.
+func (f *failures) list(limit int64) ([]any, error) {
+	if size := f.records.end(); size > limit {
+		return nil, fmt.Errorf("%w: %d failures of %s are over the limit of %s for one list",
+			ErrTooLarge, f.count, byteSize(size), byteSize(limit))
+	}
+	type placed struct {
+		place uint64
+		value any
+	}
+	var all []placed
+	reader := &spoolReader{spool: f.records}
+	for pos, end := int64(0), f.records.end(); pos < end; {
+		place, p, next, err := reader.at(pos)
+		if err != nil {
+			return nil, err
+		}
+		v, err := DecodeJSON(p)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, placed{place, v})
+		pos = next
+	}
+	slices.SortFunc(all, func(a, b placed) int { return cmp.Compare(a.place, b.place) })
+	list := make([]any, len(all))
+	for i, p := range all {
+		list[i] = p.value
+	}
+	return list, nil
+}
+
+// jobError is a failure that the runner itself found.
+type jobError struct {
+	reason string
+	err    error
+}
+
+func (e *jobError) Error() string { return e.err.Error() }
+func (e *jobError) Unwrap() error { return e.err }
+
+// describeFailure puts an error of a job into words. A worker's text is made plain: whatever is not
+// printable is replaced, and a long text is cut.
+func describeFailure(err error) (reason, message string, attempt int) {
+	if own, ok := errors.AsType[*jobError](err); ok {
+		return own.reason, printable([]byte(own.Error())), 0
+	}
+	reason, message = "error", err.Error()
+	task, ok := errors.AsType[*gearman.TaskError](err)
+	if ok {
+		attempt, message = task.Attempt, task.Err.Error()
+	}
+	switch {
+	case ok && task.Exception != nil:
+		reason, message = "exception", string(task.Exception)
+	case errors.Is(err, gearman.ErrTimeout):
+		reason = "timeout"
+	case errors.Is(err, gearman.ErrTaskFailed):
+		reason, message = "fail", "the worker reported a failure without a text"
+	case errors.Is(err, gearman.ErrNoServers):
+		reason = "unreachable"
+	case errors.Is(err, gearman.ErrJobLost):
+		reason = "lost"
+	case errors.Is(err, gearman.ErrInvalidTask):
+		reason = "invalid"
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		reason = "cancellation"
+	}
+	if _, refused := errors.AsType[*gearman.ServerError](err); refused {
+		reason = "refused"
+	}
+	return reason, printable([]byte(message)), attempt
+}
+
+// printable makes a peer's bytes fit for a terminal and a log, line ends aside.
+func printable(p []byte) string {
+	if len(p) > maxMessage {
+		p = append(bytes.Clone(p[:maxMessage]), "..."...)
+	}
+	text := strings.ToValidUTF8(string(bytes.TrimSpace(p)), string(utf8.RuneError))
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && (r < ' ' || r >= 0x7f && r < 0xa0) {
+			return utf8.RuneError
+		}
+		return r
+	}, text)
+}
+
+// quoteItem is an item as a part of a failure.
+func quoteItem(it item) json.RawMessage {
+	if len(it.raw) <= maxQuotedItem {
+		if quoted, err := it.appendJSON(nil); err == nil {
+			return quoted
+		}
+	}
+	return json.RawMessage("null")
+}

@@ -1,0 +1,197 @@
+package flow
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+)
+
+// expressionFunction is a function that expressions may call. All are pure.
+type expressionFunction struct {
+	usage    string
+	min, max int // arguments; max -1: any number
+	do       func(w *work, args []any) (any, error)
+}
+
+// stepFunction counts one step of a nested predicate. No author can write it.
+const stepFunction = "$step"
+
+// call is how expr calls it: the work first, then the arguments.
+func (f expressionFunction) call(params ...any) (any, error) {
+	if len(params) == 0 {
+		return nil, fmt.Errorf("%s needs an argument", f.usage)
+	}
+	w, ok := params[0].(*work)
+	if !ok {
+		return nil, fmt.Errorf("%s called without its work", f.usage)
+	}
+	args := make([]any, len(params)-1)
+	cost := callWork
+	for i, arg := range params[1:] {
+		v, err := normalize(arg, 0)
+		if err != nil {
+			return nil, err
+		}
+		args[i] = v
+		cost += size(v)
+	}
+	if err := w.draw(cost); err != nil {
+		return nil, err
+	}
+	return f.do(w, args)
+}
+
+// size is about what a function has to look at: characters or elements.
+func size(v any) int {
+	switch v := v.(type) {
+	case string:
+		return len(v)
+	case []any:
+		return len(v)
+	case map[string]any:
+		return len(v)
+	}
+	return 1
+}
+
+// expressionFunctions is the table of all functions by name.
+func expressionFunctions() map[string]expressionFunction {
+	return map[string]expressionFunction{
+		"len":      {"len(text, list or map)", 1, 1, lengthOf},
+		"keys":     {"keys(map)", 1, 1, keysOf},
+		"values":   {"values(map)", 1, 1, valuesOf},
+		"sum":      {"sum(list) or sum(list, 'field')", 1, 2, sumOf},
+		"min":      {"min(list), min(list, 'field') or min(a, b, ...)", 1, -1, minOf},
+		"max":      {"max(list), max(list, 'field') or max(a, b, ...)", 1, -1, maxOf},
+		"first":    {"first(list)", 1, 1, firstOf},
+		"last":     {"last(list)", 1, 1, lastOf},
+		"unique":   {"unique(list) or unique(list, 'field')", 1, 2, uniqueOf},
+		"sort":     {"sort(list) or sort(list, 'field')", 1, 2, sortOf},
+		"flatten":  {"flatten(list)", 1, 1, flattenOf},
+		"zip":      {"zip(list, list, ...)", 2, -1, zipOf},
+		"Contains": {"contains(text, list or map, what)", 2, 2, containsOf},
+
+		"lines":      {"lines(text)", 1, 1, linesOf},
+		"split":      {"split(text, separator)", 2, 2, splitOf},
+		"join":       {"join(list) or join(list, separator)", 1, 2, joinOf},
+		"replace":    {"replace(text, old, new)", 3, 3, replaceOf},
+		"lower":      {"lower(text)", 1, 1, lowerOf},
+		"upper":      {"upper(text)", 1, 1, upperOf},
+		"trim":       {"trim(text)", 1, 1, trimOf},
+		"StartsWith": {"startsWith(text, start)", 2, 2, startsWithOf},
+		"EndsWith":   {"endsWith(text, end)", 2, 2, endsWithOf},
+		"format":     {"format('%s has %d', a, b)", 1, -1, formatOf},
+		"host":       {"host(address)", 1, 1, hostOf},
+		"basename":   {"basename(path)", 1, 1, basenameOf},
+		"dirname":    {"dirname(path)", 1, 1, dirnameOf},
+
+		"fromJSON": {"fromJSON(text)", 1, 1, fromJSON},
+		"toJSON":   {"toJSON(value)", 1, 1, toJSON},
+		"hash":     {"hash(value)", 1, 1, hashOf},
+		"default":  {"default(value, other)", 2, 2, defaultOf},
+		"date":     {"date(time), date(time, 'YYYY-MM-DD') or date(time, 'YYYY-MM-DD', '-1d')", 1, 3, dateOf},
+		"duration": {"duration('5m')", 1, 1, durationOf},
+
+		stepFunction: {"", 1, 1, func(_ *work, args []any) (any, error) { return args[0], nil }},
+	}
+}
+
+// wrongType says what a function wanted and what it was given.
+func wrongType(function, wanted string, got any) error {
+	return fmt.Errorf("%s wants %s, not %s", function, wanted, describe(got))
+}
+
+func textArgument(function string, v any) (string, error) {
+	s, ok := v.(string)
+	if !ok {
+		return "", wrongType(function, "text", v)
+	}
+	return s, nil
+}
+
+func listArgument(function string, v any) ([]any, error) {
+	list, ok := v.([]any)
+	if !ok {
+		return nil, wrongType(function, "a list", v)
+	}
+	return list, nil
+}
+
+// fieldsOf is the list, or with a field's name that field of each of its maps.
+func fieldsOf(function string, args []any) ([]any, error) {
+	list, err := listArgument(function, args[0])
+	if err != nil || len(args) == 1 {
+		return list, err
+	}
+	field, err := textArgument(function, args[1])
+	if err != nil {
+		return nil, err
+	}
+	out := make([]any, len(list))
+	for i, v := range list {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return nil, fmt.Errorf("%s: element %d is %s and has no %q", function, i, describe(v), field)
+		}
+		out[i] = m[field]
+	}
+	return out, nil
+}
+
+// add is a + b for numbers; whole numbers stay whole and exact, or it is an error.
+func add(a, b any) (any, error) {
+	x, xIsInt := a.(int)
+	y, yIsInt := b.(int)
+	if xIsInt && yIsInt {
+		if s := x + y; (s > x) == (y > 0) {
+			return s, nil
+		}
+		return nil, fmt.Errorf("the sum is larger than whole numbers go")
+	}
+	f, ok := number(a)
+	g, ok2 := number(b)
+	if !ok || !ok2 {
+		return nil, wrongType("sum", "numbers", firstNonNumber(a, b))
+	}
+	if s := f + g; !math.IsInf(s, 0) {
+		return s, nil
+	}
+	return nil, fmt.Errorf("the sum is larger than numbers go")
+}
+
+func firstNonNumber(a, b any) any {
+	if _, ok := number(a); !ok {
+		return a
+	}
+	return b
+}
+
+func number(v any) (float64, bool) {
+	switch v := v.(type) {
+	case int:
+		return float64(v), true
+	case float64:
+		return v, true
+	}
+	return 0, false
+}
+
+// compare orders two numbers or two texts.
+func compare(function string, a, b any) (int, error) {
+	x, isText := a.(string)
+	y, isText2 := b.(string)
+	if isText && isText2 {
+		return cmp.Compare(x, y), nil
+	}
+	f, ok := number(a)
+	g, ok2 := number(b)
+	if !ok || !ok2 {
+		return 0, fmt.Errorf("%s cannot order %s and %s", function, describe(a), describe(b))
+	}
+	if m, ok := a.(int); ok {
+		if n, ok := b.(int); ok {
+			return cmp.Compare(m, n), nil
+		}
+	}
+	return cmp.Compare(f, g), nil
+}

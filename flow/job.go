@@ -1,0 +1,204 @@
+package flow
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+
+	"github.com/geartrain/geartrain/gearman"
+)
+
+// job is one item on its way through a stage.
+type job struct {
+	stage   *stageRun
+	place   int
+	item    item
+	payload []byte
+	key     string
+	hash    keyHash
+	twins   []int // places of later items with the same key; guarded by the stage's lock
+
+	submitted bool // set before the task is added
+	retries   int  // counted by callbacks, which do not run at the same time
+}
+
+// jobMaker turns a stage's items into jobs: arguments, payload, key.
+type jobMaker struct {
+	stage    *stageRun
+	base     Scope // all but the item
+	evaluate bool  // some template is to be evaluated for each item
+	keyBase  KeyParts
+	command  *commandMaker // nil: not a command of the stage's own
+}
+
+func newJobMaker(s *stageRun) jobMaker {
+	spec := s.spec
+	templates := []Template{spec.Args, spec.Key}
+	if spec.Rate != nil {
+		templates = append(templates, spec.Rate.Per)
+	}
+	if d := spec.Discover; d != nil {
+		templates = append(templates, discoverTemplates(d)...)
+	}
+	m := jobMaker{stage: s}
+	m.keyBase = KeyParts{Function: spec.Function, Version: spec.Version}
+	if spec.Fresh == (Fresh{}) {
+		m.keyBase.Scope = s.run.id
+	}
+	if spec.Command != nil {
+		m.command = newCommandMaker(s.run.plan, spec, m.keyBase.Scope)
+		templates = append(templates, m.command.templates()...)
+	}
+	m.evaluate = slices.ContainsFunc(templates, func(t Template) bool { return !t.IsConstant() })
+	m.base = *s.run.scope(templates...)
+	return m
+}
+
+// make makes the job of an item. The job is there even with an error, which is then its failure.
+func (m *jobMaker) make(it item, place int) (*job, error) {
+	j := &job{stage: m.stage, place: place, item: it}
+	scope, err := m.scope(it, place)
+	if err != nil {
+		return j, &jobError{"item", fmt.Errorf("item %d: %w", place, err)}
+	}
+	if err := m.fill(j, scope); err != nil {
+		return j, &jobError{"template", fmt.Errorf("item %d: %w", place, err)}
+	}
+	return j, nil
+}
+
+// scope is what the templates see for one item.
+func (m *jobMaker) scope(it item, place int) (*Scope, error) {
+	scope := m.base
+	scope.Index = place
+	if m.stage.frontier != nil {
+		scope.Index = 0 // the order of what is found is chance, and no part of a key
+	}
+	if !m.evaluate {
+		return &scope, nil
+	}
+	v, err := it.value()
+	scope.Item = v
+	return &scope, err
+}
+
+func (m *jobMaker) fill(j *job, scope *Scope) error {
+	spec := m.stage.spec
+	args, err := evaluated(spec.Args, scope, j.item)
+	if err != nil {
+		return fmt.Errorf("args: %w", err)
+	}
+	j.payload = args.raw
+	keyed := args
+	if m.command != nil {
+		if j.payload, keyed, err = m.command.make(j.item, args, scope); err != nil {
+			return err
+		}
+	}
+	if keyed, err = evaluated(spec.Key, scope, keyed); err != nil {
+		return fmt.Errorf("key: %w", err)
+	}
+	return m.setKey(j, keyed)
+}
+
+func (m *jobMaker) setKey(j *job, keyed item) (err error) {
+	parts := m.keyBase
+	if parts.Kind, parts.Arguments, err = keyed.arguments(); err != nil {
+		return fmt.Errorf("key: %w", err)
+	}
+	if j.key, err = parts.Key(); err != nil {
+		return err
+	}
+	sum := sha256.Sum256([]byte(j.key))
+	j.hash = keyHash(sum[:len(j.hash)])
+	return nil
+}
+
+// evaluated is the value of a template, or otherwise when there is none.
+func evaluated(t Template, scope *Scope, otherwise item) (item, error) {
+	if t.IsZero() {
+		return otherwise, nil
+	}
+	v, err := t.Eval(scope)
+	if err != nil {
+		return item{}, err
+	}
+	return itemOf(v)
+}
+
+// group is the group of the rate that a job belongs to.
+func (m *jobMaker) group(j *job) (string, error) {
+	per := m.stage.spec.Rate.Per
+	if per.IsZero() {
+		return "", nil
+	}
+	scope, err := m.scope(j.item, j.place)
+	if err != nil {
+		return "", &jobError{"item", err}
+	}
+	v, err := per.Eval(scope)
+	if err != nil {
+		return "", &jobError{"template", fmt.Errorf("rate: %w", err)}
+	}
+	return Text(v)
+}
+
+// submit starts the job, unless an equal one of the stage is its answer.
+func (j *job) submit() {
+	s := j.stage
+	if s.frontier == nil && j.join() {
+		return
+	}
+	j.submitted = true
+	s.mu.Lock()
+	s.progress.Open++
+	s.mu.Unlock()
+	s.set.add(gearman.Task{
+		Function: s.spec.Function, Payload: j.payload, Key: j.key,
+		Priority: s.spec.Priority, Timeout: s.spec.Timeout, Retry: s.spec.Retry,
+		OnWarning: j.warned, OnRetry: j.retried, OnComplete: j.completed, OnFail: j.failed,
+	})
+}
+
+// join makes an item with the key of an earlier one share its answer. A job of that key is running,
+// or it was answered not too long ago.
+func (j *job) join() bool {
+	s := j.stage
+	s.mu.Lock()
+	if first := s.flights[j.hash]; first != nil {
+		first.twins = append(first.twins, j.place)
+		s.mu.Unlock()
+		return true
+	}
+	answer, ok := s.known.find(j.hash)
+	if !ok {
+		s.flights[j.hash] = j
+	}
+	s.mu.Unlock()
+	if !ok {
+		return false
+	}
+	s.repeat(j, answer)
+	return true
+}
+
+// repeat gives a job the answer of an earlier one.
+func (s *stageRun) repeat(j *job, earlier answer) {
+	if earlier.failed {
+		s.failAt(j, []int{j.place}, &jobError{"equal", fmt.Errorf("equal to item %d, which failed", earlier.place)})
+		return
+	}
+	p, ok, err := s.results.get(earlier.place)
+	if err == nil && !ok {
+		err = errSpool
+	}
+	if err != nil {
+		s.abort(err)
+		s.drop()
+		return
+	}
+	s.succeedAt(j, []int{j.place}, p)
+}
+
+// drop gives up a job that was counted and not submitted.
+func (j *job) drop() { j.stage.drop() }

@@ -1,0 +1,221 @@
+package flow
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// LoadFile reads a pipeline file; its commands run in the file's folder. See [Load]; an error in
+// reading the file is not a [ValidationError].
+func LoadFile(name string) (*Plan, []Problem, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	plan, warnings, err := load(name, f, true)
+	return plan, warnings, errors.Join(err, f.Close())
+}
+
+// Load reads a pipeline from YAML. The name stands in messages, and its folder is where commands
+// run. Load is strict: a key it does not know or a value it does not understand is an error. All that
+// is wrong is reported at once, as a [ValidationError]; what is only doubtful comes back as warnings.
+func Load(name string, r io.Reader) (*Plan, []Problem, error) {
+	return load(name, r, false)
+}
+
+// load reads a pipeline; only of one on disk are the files that it names looked for.
+func load(name string, r io.Reader, onDisk bool) (*Plan, []Problem, error) {
+	source, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	if err != nil {
+		return nil, nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	l := loader{problems: problems{file: name}, onDisk: onDisk}
+	l.load(source)
+	found := l.problems.sorted()
+	if l.problems.hasErrors() {
+		return nil, nil, &ValidationError{Problems: found}
+	}
+	return &l.plan, found, nil
+}
+
+// loader is one reading of a file.
+type loader struct {
+	problems
+	onDisk    bool // files beside it can be looked for
+	plan      Plan
+	defaults  fields
+	functions map[string]*Function
+	stages    []*stageSource
+	templates []placedTemplate
+}
+
+// stageSource is a stage with where it stands in the file.
+type stageSource struct {
+	Stage
+	at     span // of its name, else where it begins
+	fields fields
+	waits  bool // it has needs or stream: its place in the list does not count
+	needs  []*node
+}
+
+// placedTemplate is a template with where it stands, and the stage it belongs to.
+type placedTemplate struct {
+	Template
+	node  *node
+	stage *stageSource // nil: the pipeline's own
+	key   string       // args, key, if
+}
+
+func (l *loader) load(source []byte) {
+	if !l.readable(source) {
+		return
+	}
+	l.lines = strings.Split(string(source), "\n")
+	root := parseDocument(source, &l.problems)
+	if root == nil {
+		return
+	}
+	if root.kind != mapNode {
+		l.add(root.span, "type", "a pipeline is a map with name and stages, not "+root.describe(), "")
+		return
+	}
+	l.top(root)
+	l.validate()
+}
+
+// readable refuses what no parser should be given.
+func (l *loader) readable(source []byte) bool {
+	if len(source) > maxFile {
+		l.add(span{}, "limit", fmt.Sprintf("the file is over %d MiB", maxFile>>20), "give large lists to a run as a parameter or let a stage make them")
+		return false
+	}
+	line, start := 1, 0
+	for i := 0; i < len(source); {
+		r, n := utf8.DecodeRune(source[i:])
+		at := span{line: line, column: utf8.RuneCount(source[start:i]) + 1}
+		switch {
+		case r == utf8.RuneError && n == 1:
+			l.add(at, "yaml-syntax", "the file is not UTF-8 text", "")
+			return false
+		case r < ' ' && r != '\n' && r != '\t' && r != '\r' || r == 0x7f:
+			l.add(at, "yaml-syntax", fmt.Sprintf("control character U+%04X", r), `in double quotes it can be written as an escape`)
+			return false
+		case r == '\n':
+			line, start = line+1, i+1
+		}
+		i += n
+	}
+	return true
+}
+
+// folder is where commands run.
+func (l *loader) folder() string {
+	if dir := filepath.Dir(l.file); dir != "." {
+		return dir
+	}
+	return ""
+}
+
+// fields are the known keys of one map.
+type fields map[string]*node
+
+// read takes a map's keys by the table of its place. Unknown keys and values of the wrong shape are
+// reported and left out.
+func (l *loader) read(n *node, p place, name string) fields {
+	out := fields{}
+	what := string(p)
+	if name != "" {
+		what += fmt.Sprintf(" %q", name)
+	}
+	if n.kind != mapNode {
+		l.add(n.span, "type", fmt.Sprintf("%s is a map, not %s", what, n.describe()), "")
+		return out
+	}
+	specs := keysOfPlace(p)
+	for _, e := range n.entries {
+		key := e.key.text
+		i := slices.IndexFunc(specs, func(s keySpec) bool { return s.name == key })
+		switch {
+		case i >= 0 && specs[i].later:
+			l.add(e.key.span, "unsupported", fmt.Sprintf("%q is not supported yet", key), "")
+		case i >= 0:
+			if l.fits(e.value, specs[i]) {
+				out[key] = e.value
+			}
+		case p == topPlace && strings.HasPrefix(key, "x-"):
+		default:
+			l.add(e.key.span, "unknown-key", fmt.Sprintf("unknown key %q in %s", shorten(key, 60), what), keyHintFor(key, specs))
+		}
+	}
+	return out
+}
+
+// keyHintFor names our spelling, a near one, or all of them.
+func keyHintFor(key string, specs []keySpec) string {
+	var known []string
+	for _, s := range specs {
+		if !s.later {
+			known = append(known, s.name)
+		}
+	}
+	if ours, ok := foreignKeys()[key]; ok && slices.Contains(known, ours) {
+		return fmt.Sprintf("here it is %q", ours)
+	}
+	if hint := didYouMean(key, known); hint != "" {
+		return hint
+	}
+	return "it may have " + strings.Join(known, ", ")
+}
+
+// fits checks a value's shape, and its text where only some are allowed.
+func (l *loader) fits(n *node, spec keySpec) bool {
+	has := shapeOf(n)
+	if has&spec.shape == 0 {
+		if n.kind == scalarNode && spec.shape&textShape != 0 && n.value != nil {
+			l.unquoted(n, spec.name)
+		} else {
+			l.add(n.span, "type", fmt.Sprintf("%q wants %s, not %s", spec.name, spec.shape, n.describe()), "")
+		}
+		return false
+	}
+	if len(spec.allowed) > 0 && n.kind == scalarNode && !slices.Contains(spec.allowed, n.text) {
+		hint := didYouMean(n.text, spec.allowed)
+		if hint == "" {
+			hint = "it may be " + strings.Join(spec.allowed, ", ")
+		}
+		l.add(n.span, "value", fmt.Sprintf("%q cannot be %q", spec.name, shorten(n.text, 60)), hint)
+		return false
+	}
+	return true
+}
+
+func shapeOf(n *node) shape {
+	switch n.kind {
+	case listNode:
+		return listShape
+	case mapNode:
+		return mapShape
+	}
+	switch n.value.(type) {
+	case nil:
+		return nullShape
+	case bool:
+		return booleanShape
+	case string:
+		return textShape
+	case int:
+		return integerShape | numberShape
+	}
+	return numberShape
+}
+
+// unquoted reports a value that YAML does not take for the text it is meant to be.
+func (l *loader) unquoted(n *node, key string) {
+	l.add(n.span, "unquoted", fmt.Sprintf("%q wants text, and %s is %s", key, n.text, describe(n.value)), fmt.Sprintf("write %q", n.text))
+}

@@ -1,0 +1,339 @@
+package flow
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// The readers of single values. Each takes nil for a key that is not there and gives the zero value
+// for it and for what is wrong, which it reports.
+
+func (n *node) string() string {
+	if n == nil {
+		return ""
+	}
+	return n.text
+}
+
+// word is text, warned about where other YAML readers take it for something else.
+func (l *loader) word(n *node, key string) string {
+	if n == nil {
+		return ""
+	}
+	if !n.quoted && looksOtherwise.MatchString(n.text) {
+		l.warn(n.span, "unquoted", fmt.Sprintf("%s is text here, but not everywhere in YAML", n.text), fmt.Sprintf("write %q", n.text))
+	}
+	return n.text
+}
+
+// looksOtherwise is what YAML 1.1 takes for a boolean, an octal number, a date or a time.
+var looksOtherwise = regexp.MustCompile(`^(?i:yes|no|on|off|[-+]?0[0-9_]+|0x[0-9a-f]+|0o[0-7]+|[0-9]{4}-[0-9]{2}-[0-9]{2}.*|[0-9]+(:[0-9]{2})+)$`)
+
+// name is text that may stand in function names, paths and expressions.
+func (l *loader) name(n *node, what string) string {
+	if n == nil {
+		return ""
+	}
+	if !validName.MatchString(n.text) || len(n.text) > maxName {
+		l.add(n.span, "value", fmt.Sprintf("%s cannot be named %q", what, shorten(n.text, 60)),
+			fmt.Sprintf("a name has letters, digits, - and _, begins with a letter, and has at most %d characters", maxName))
+		return ""
+	}
+	return l.word(n, "name")
+}
+
+const maxName = 64
+
+var validName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
+
+func (l *loader) positive(n *node, key string) int {
+	if n == nil {
+		return 0
+	}
+	v, _ := n.value.(int)
+	if v < 1 {
+		l.add(n.span, "value", fmt.Sprintf("%q cannot be %s", key, n.text), "it is 1 or more")
+		return 0
+	}
+	return v
+}
+
+func (l *loader) duration(n *node) time.Duration {
+	if n == nil {
+		return 0
+	}
+	d, err := ParseDuration(n.text)
+	if err != nil {
+		l.add(n.span, "value", err.Error(), "")
+		return 0
+	}
+	if d == 0 {
+		l.add(n.span, "value", "a duration of zero", "leave the key out for none")
+	}
+	return d
+}
+
+func (l *loader) number(n *node) float64 {
+	if n == nil {
+		return 0
+	}
+	f, _ := number(n.value)
+	return f
+}
+
+// percent reads 2% as 2.
+func percent(text string) (float64, bool) {
+	digits, ok := strings.CutSuffix(text, "%")
+	if !ok || !jsonNumber.MatchString(digits) {
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(digits, 64)
+	return f, err == nil && f >= 0 && f <= 100
+}
+
+func (l *loader) fresh(n *node) Fresh {
+	switch {
+	case n == nil || n.text == "never":
+		return Fresh{}
+	case n.text == "always":
+		return Fresh{Always: true}
+	}
+	d, err := ParseDuration(n.text)
+	if err != nil || d == 0 {
+		l.add(n.span, "value", fmt.Sprintf(`"fresh" cannot be %q`, shorten(n.text, 60)), "it is never, always, or a duration such as 12h")
+	}
+	return Fresh{For: d}
+}
+
+func (l *loader) budget(n *node) Budget {
+	if n == nil {
+		return Budget{}
+	}
+	if count, ok := n.value.(int); ok && count >= 0 {
+		return Budget{Count: count}
+	}
+	if n.text == "all" {
+		return Budget{All: true}
+	}
+	if p, ok := percent(n.text); ok {
+		return Budget{Percent: p}
+	}
+	l.add(n.span, "value", fmt.Sprintf(`"allow_failures" cannot be %q`, shorten(n.text, 60)), "it is a number, a percentage such as 2%, or all")
+	return Budget{}
+}
+
+// rate reads 10/s, 600/m, 5/2h and {limit, per}.
+func (l *loader) rate(n *node, contexts []string, stage *stageSource) *Rate {
+	if n == nil {
+		return nil
+	}
+	limit, r := n, &Rate{}
+	if n.kind == mapNode {
+		f := l.read(n, ratePlace, "")
+		limit = f["limit"]
+		r.Per = l.template(f["per"], "per", stage, contexts)
+		if limit == nil {
+			if n.get("limit") == nil {
+				l.add(n.span, "missing", `"rate" has no limit`, "write limit: 10/s")
+			}
+			return nil
+		}
+	}
+	var err error
+	if r.Limit, r.Every, err = parseRate(limit.text); err != nil {
+		l.add(limit.span, "value", err.Error(), "")
+		return nil
+	}
+	return r
+}
+
+func parseRate(text string) (limit int, every time.Duration, err error) {
+	wrong := fmt.Errorf("%q is not a rate; write 10/s, 600/m or 100/h", shorten(text, 40))
+	count, unit, ok := strings.Cut(text, "/")
+	if limit, err = strconv.Atoi(count); !ok || err != nil || limit < 1 {
+		return 0, 0, wrong
+	}
+	if unit != "" && (unit[0] < '0' || unit[0] > '9') {
+		unit = "1" + unit
+	}
+	if every, err = ParseDuration(unit); err != nil || every == 0 {
+		return 0, 0, wrong
+	}
+	return limit, every, nil
+}
+
+func (l *loader) encoding(n *node) Encoding {
+	if n == nil || n.text == "text" {
+		return TextOutput
+	}
+	return Encoding(n.text)
+}
+
+// version is text or a whole number; 1.10 would be 1.1 and is refused by its shape.
+func (l *loader) version(n *node) string {
+	if n == nil {
+		return ""
+	}
+	if n.text == "" {
+		l.add(n.span, "value", `"version" is empty`, "")
+	}
+	return l.word(n, "version")
+}
+
+// names reads one name or a list of names.
+func (l *loader) names(n *node, key string) []*node {
+	if n == nil {
+		return nil
+	}
+	if n.kind == scalarNode {
+		return []*node{n}
+	}
+	var out []*node
+	for _, child := range n.list {
+		if _, ok := child.value.(string); !ok || child.kind != scalarNode {
+			l.add(child.span, "type", fmt.Sprintf("%q is a list of names, not of %s", key, child.describe()), "")
+			continue
+		}
+		out = append(out, child)
+	}
+	return out
+}
+
+// template compiles a value, keeps it for the checks that need the whole plan, and reports what is
+// wrong with its expressions where they stand.
+func (l *loader) template(n *node, key string, stage *stageSource, contexts []string) Template {
+	if n == nil {
+		return Template{}
+	}
+	t, err := Compile(n.json(), contexts...)
+	if err != nil {
+		l.templateErrors(n, err)
+		return Template{}
+	}
+	l.templates = append(l.templates, placedTemplate{Template: t, node: n, stage: stage, key: key})
+	return t
+}
+
+func (l *loader) templateErrors(n *node, err error) {
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range all.Unwrap() {
+			l.templateErrors(n, err)
+		}
+		return
+	}
+	var x *ExpressionError
+	if !errors.As(err, &x) {
+		l.add(n.span, "value", err.Error(), "")
+		return
+	}
+	rule := x.Rule
+	if rule == "" {
+		rule = "expression"
+	}
+	l.add(l.within(n.at(x.Path), x.Offset), rule, x.Message, x.Hint)
+}
+
+// within is the place of a character inside a scalar: counted when the scalar stands in the source
+// as it is, else looked for in the lines from where it begins.
+func (l *loader) within(n *node, offset int) span {
+	runes := []rune(n.text)
+	if n.kind != scalarNode || offset > len(runes) {
+		return n.span
+	}
+	rest, _, _ := strings.Cut(string(runes[offset:]), "\n")
+	rest = string([]rune(rest)[:min(utf8.RuneCountInString(rest), 30)])
+	for line := n.span.line; line <= len(l.lines) && line < n.span.line+200; line++ {
+		text := l.line(line)
+		from := 0
+		if line == n.span.line {
+			from = len(string([]rune(text)[:min(n.span.column-1+offset, utf8.RuneCountInString(text))]))
+		}
+		if i := strings.Index(text[from:], rest); i >= 0 && rest != "" {
+			column := utf8.RuneCountInString(text[:from+i]) + 1
+			return span{line, column, column + 1}
+		}
+	}
+	return n.span
+}
+
+// environment reads a map of texts. Numbers and booleans stand as they are written.
+func (l *loader) environment(n *node, stage *stageSource, contexts []string) map[string]Template {
+	if n == nil {
+		return nil
+	}
+	env := make(map[string]Template, len(n.entries))
+	for _, e := range n.entries {
+		name, v := e.key, e.value
+		if !validEnv.MatchString(name.text) {
+			l.add(name.span, "value", fmt.Sprintf("%q cannot be an environment variable", shorten(name.text, 60)), "a name has letters, digits and _")
+			continue
+		}
+		if v.kind != scalarNode || v.value == nil {
+			l.add(v.span, "type", fmt.Sprintf("%q wants text, not %s", name.text, v.describe()), "write toJSON(...) in an expression for lists and maps")
+			continue
+		}
+		if text, err := Text(v.value); err != nil || text != v.text {
+			l.unquoted(v, name.text)
+			continue
+		}
+		asText := *v
+		asText.value = v.text
+		env[name.text] = l.template(&asText, name.text, stage, contexts)
+	}
+	return env
+}
+
+var validEnv = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// command reads run: a script, or an argument vector.
+func (l *loader) command(n *node, stage *stageSource, contexts []string) *Command {
+	if n == nil {
+		return nil
+	}
+	c := &Command{Dir: l.folder()}
+	if n.kind == scalarNode {
+		if i := strings.Index(n.text, "${{"); i >= 0 {
+			at := l.within(n, utf8.RuneCountInString(n.text[:i]))
+			l.add(at, "expression", `a script has no expressions: the value would be read as shell code`, `set it under env: and write "$NAME", or write run as a list`)
+		}
+		if strings.TrimSpace(n.text) == "" {
+			l.add(n.span, "value", `"run" is empty`, "")
+		}
+		c.Script = n.text
+		return c
+	}
+	if len(n.list) == 0 {
+		l.add(n.span, "value", `"run" is empty`, "write [program, argument, ...]")
+	}
+	for i, child := range n.list {
+		c.Argv = append(c.Argv, l.argument(child, i, stage, contexts))
+	}
+	return c
+}
+
+// argument reads one element of an argument vector.
+func (l *loader) argument(n *node, i int, stage *stageSource, contexts []string) Template {
+	if n.kind != scalarNode || n.value == nil {
+		l.add(n.span, "type", "an argument is text, not "+n.describe(), "")
+		return Template{}
+	}
+	if text, err := Text(n.value); err != nil || text != n.text {
+		l.unquoted(n, "run")
+		return Template{}
+	}
+	if i == 0 && strings.Contains(n.text, "${{") {
+		l.add(n.span, "expression", "the program itself cannot be an expression", "")
+		return Template{}
+	}
+	if i == 0 && n.text == "" {
+		l.add(n.span, "value", "the program has no name", "")
+	}
+	asText := *n
+	asText.value = n.text
+	return l.template(&asText, "run", stage, contexts)
+}

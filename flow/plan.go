@@ -1,0 +1,165 @@
+package flow
+
+import (
+	"time"
+
+	"github.com/geartrain/geartrain/gearman"
+)
+
+// Plan is the untyped graph that the Go form and the YAML form both become. It is what is validated,
+// drawn, printed and run. A Plan is not changed once it is made, and may be run many times at once.
+type Plan struct {
+	Name        string
+	Description string
+	Servers     []string // job servers, host:port. None: the caller's choice
+	Params      []Param
+	Env         map[string]Template // of every command; GEARTRAIN_* are added to it
+	Functions   []Function          // commands behind function names, for the workers started with the run
+	Stages      []Stage             // each after all it needs
+	Output      Template            // the pipeline's own output. Zero: the results of the last stage
+	Timeout     time.Duration       // of a whole run. Zero: none
+}
+
+// Param is a value that a run is given.
+type Param struct {
+	Name        string
+	Description string
+	Type        ParamType
+	Required    bool
+	Default     any // a JSON value, or a Template over run; nil: none
+	Enum        []any
+	Pattern     string   // of a string: a regular expression that must match all of it
+	Minimum     *float64 // of a number
+	Maximum     *float64
+}
+
+// ParamType is a parameter's type: what text on a command line is turned into.
+type ParamType string
+
+// The types of parameters.
+const (
+	String   ParamType = "string"
+	Integer  ParamType = "integer"
+	Number   ParamType = "number"
+	Boolean  ParamType = "boolean"
+	List     ParamType = "list"
+	Map      ParamType = "map"
+	Date     ParamType = "date"
+	Duration ParamType = "duration"
+)
+
+// Function is a command behind a Gearman function's name.
+type Function struct {
+	Name        string
+	Command     Command
+	Version     string // part of every key of this function. Default: a hash of the command
+	MaxParallel int    // jobs at once in one worker process. Zero: the worker's concurrency
+	Timeout     time.Duration
+	Output      Encoding
+	Env         map[string]Template
+}
+
+// Command is a program to run for a job. Exactly one of Script and Argv is set.
+type Command struct {
+	Script string     // for sh -eu -c; values reach it only through the environment and standard input
+	Argv   []Template // an argument vector, run without a shell; the first element has no expression
+	Dir    string     // where it runs: the folder of the pipeline file
+}
+
+// Stage is one task set: its jobs start as they are added, and it has ended when its input has ended
+// and all its jobs have.
+type Stage struct {
+	Name     string
+	Function string   // the Gearman function of its jobs; for a Command "PIPELINE.STAGE"
+	Command  *Command // of a stage that brings its own; nil: some worker has Function
+	Needs    []string // stages that must have ended before this one begins; those of an input that is not streamed are among them
+	If       Template // false: the stage is skipped. Zero: it runs
+
+	Input    Input
+	As       string   // another name for item in expressions
+	Args     Template // what a job is given. Zero: its item
+	Stdin    Template // of a Command. Zero: the arguments, as text or JSON
+	Env      map[string]Template
+	Discover *Discover // how a result adds items to this very stage
+	Output   Encoding  // how a result is read
+
+	Key     Template // what makes a job the same job, in place of all of Args
+	Fresh   Fresh
+	Version string
+
+	MaxParallel   int // unanswered jobs at once. Zero: the runner's window
+	Rate          *Rate
+	Priority      gearman.Priority
+	Timeout       time.Duration // of one attempt, while a worker has it. Zero: none
+	Retry         gearman.Retry
+	AllowFailures Budget
+	FailFast      bool // the first failure over the budget stops the stage; else all its jobs are tried
+}
+
+// Input says where a stage's items come from. One job for each item.
+type Input struct {
+	Kind    InputKind
+	From    []string // FromStages: results in input order, one stage after another
+	Each    Template // FromValue: a list, a map (items {key, value}) or a number (0 to n-1)
+	Stream  bool     // FromStages: each result as it arrives; else after the barrier
+	Flatten bool     // each result is a list, its elements are the items
+	Batch   int      // so many items make one job, whose item is their list. Zero: one each
+	Gather  bool     // all items make one job, whose item is their list
+
+	// Encoding says how what is sent to the run is read: FromInput only.
+	Encoding Encoding
+}
+
+// InputKind is the kind of an Input.
+type InputKind uint8
+
+// The kinds of input.
+const (
+	Once       InputKind = iota // a single job without an item
+	FromValue                   // the elements of a value
+	FromStages                  // the results of earlier stages
+	FromInput                   // what is sent to the run (Go form)
+)
+
+// Discover lets a stage feed itself: each result may name more items. An item whose key was seen in
+// this stage before is not run again.
+type Discover struct {
+	Items    Template       // over result and item: a list of items, or null
+	With     map[string]any // JSON values, and Templates over result and item, merged into each new item, which must then be a map
+	If       Template       // over result and item: whether to look at Items at all. Zero: yes
+	MaxItems int            // of the whole stage. Zero: no limit
+
+	// More is the Go form of Items: each element is one item as JSON, a string being text. It is not
+	// part of what is compared or printed.
+	More func(result []byte) ([][]byte, error) `json:"-"`
+}
+
+// Encoding is how a job's result, which is text, is read.
+type Encoding string
+
+// The encodings of results.
+const (
+	TextOutput  Encoding = ""      // the text, without its final newline
+	JSONOutput  Encoding = "json"  // decoded; not JSON: the job has failed
+	LinesOutput Encoding = "lines" // a list of its lines
+)
+
+// Fresh is for how long an earlier result of the same key is the answer, whatever run it came from.
+type Fresh struct {
+	Always bool
+	For    time.Duration // zero and not Always: only within the run
+}
+
+// Rate bounds how many jobs are started in a time.
+type Rate struct {
+	Limit int
+	Every time.Duration
+	Per   Template // a group of its own for each value, for instance a host. Zero: the whole stage
+}
+
+// Budget is how many of a stage's jobs may fail before the run has failed.
+type Budget struct {
+	All     bool
+	Count   int
+	Percent float64 // 0 to 100, of all its jobs
+}

@@ -1,0 +1,94 @@
+package flow
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"iter"
+	"time"
+
+	"github.com/geartrain/geartrain/gearman"
+)
+
+// Defaults of a [Runner].
+const (
+	DefaultWindow  = 1000
+	DefaultMaxList = 64 << 20
+)
+
+// Runner is how pipelines are run. Only Client is required. A Runner may be used for many runs at
+// once; its fields must not change meanwhile.
+type Runner struct {
+	Client *gearman.Client
+
+	// Window is how many jobs of one stage are submitted and unanswered at once, for stages that do
+	// not say. It bounds a run's memory, with the size of the payloads. Default: DefaultWindow.
+	Window int
+
+	// MaxList is the most bytes of results that an expression may take as one list, as
+	// stages.NAME.results does. Default: DefaultMaxList.
+	MaxList int64
+
+	// TempDir is where results go that memory does not hold; the files have no names. Default: the
+	// system's folder for temporary files.
+	TempDir string
+
+	submitter submitter // in place of Client, for tests
+}
+
+func (r *Runner) window() int    { return cmp.Or(max(r.Window, 0), DefaultWindow) }
+func (r *Runner) maxList() int64 { return cmp.Or(max(r.MaxList, 0), DefaultMaxList) }
+
+func (r *Runner) submits() submitter {
+	if r.submitter != nil {
+		return r.submitter
+	}
+	return clientSubmitter{r.Client}
+}
+
+// RunOptions are what one run differs in from another. The zero value is a run without parameters,
+// now, that writes nothing.
+type RunOptions struct {
+	// Params are JSON values by name. Those left out get their defaults. [ParseParams] makes them of the
+	// texts of a command line.
+	Params map[string]any
+
+	// ScheduledAt is the run's logical time. Pipeline, parameters and logical time are what makes a
+	// run the same run. Default: now, in whole milliseconds.
+	ScheduledAt time.Time
+
+	// ID is the run's id, part of its keys. Default: [RunID] of the three above.
+	ID string
+
+	// Attempt is what expressions see as run.attempt. Default: 1.
+	Attempt int
+
+	// Input is sent to the run by [Plan.Run], which iterates over it in its own goroutine. Elements are
+	// text or JSON as the plan's input says, and are the run's from then on.
+	Input iter.Seq[[]byte]
+
+	// Output gets the pipeline's own output when its last stage has ended. Default: discarded.
+	Output io.Writer
+}
+
+// Run runs the plan once and waits for its end. The report is there in any case but that of a run that
+// could not begin. The error is a [*RunError] when the run did not end well, also when its output could
+// not be written; or what was wrong with the parameters.
+//
+// When ctx ends, jobs that run are given up, and the error says so with the context's cause. The same
+// plan with the same ID joins what is still running, and takes the results that the server retained.
+func (p *Plan) Run(ctx context.Context, r *Runner, o RunOptions) (*Report, error) {
+	run, err := p.Start(ctx, r, o)
+	if err != nil {
+		return nil, err
+	}
+	if o.Input != nil {
+		for v := range o.Input {
+			if run.Send(ctx, v) != nil { // the run has ended, or takes no input; Wait says why
+				break
+			}
+		}
+	}
+	run.CloseInput()
+	return run.Wait()
+}

@@ -1,0 +1,227 @@
+package flow
+
+import (
+	"slices"
+	"strings"
+)
+
+// place is a kind of map in a pipeline file. Which keys each may have stands in one table, which
+// drives the reader, its hints and the schema for editors.
+type place string
+
+const (
+	topPlace      place = "the pipeline"
+	paramPlace    place = "the parameter"
+	defaultsPlace place = "defaults"
+	functionPlace place = "the function"
+	stagePlace    place = "the stage"
+	discoverPlace place = "discover"
+	retryPlace    place = "retry"
+	ratePlace     place = "rate"
+)
+
+// shape is what a value may look like: one or more of these.
+type shape uint16
+
+const (
+	textShape shape = 1 << iota
+	integerShape
+	numberShape // integers too
+	booleanShape
+	nullShape
+	listShape
+	mapShape
+
+	scalarShape = textShape | numberShape | booleanShape
+	anyShape    = scalarShape | nullShape | listShape | mapShape
+)
+
+// keySpec is one key of a place.
+type keySpec struct {
+	name    string
+	shape   shape
+	allowed []string // the only texts, if any
+	later   bool     // known, but nothing does it yet
+	doc     string
+}
+
+// String names the shapes as a sentence does.
+func (s shape) String() string {
+	var names []string
+	for _, one := range []struct {
+		bit  shape
+		name string
+	}{
+		{textShape, "text"}, {integerShape, "a whole number"}, {numberShape, "a number"}, {booleanShape, "true or false"},
+		{listShape, "a list"}, {mapShape, "a map"},
+	} {
+		if s&one.bit != 0 {
+			names = append(names, one.name)
+		}
+	}
+	if n := len(names) - 1; n > 0 {
+		return strings.Join(names[:n], ", ") + " or " + names[n]
+	}
+	return strings.Join(names, "")
+}
+
+// keysOfPlace is the table.
+func keysOfPlace(p place) []keySpec {
+	switch p {
+	case topPlace:
+		return topKeys()
+	case paramPlace:
+		return paramKeys()
+	case defaultsPlace:
+		return defaultsKeys()
+	case functionPlace:
+		return functionKeys()
+	case stagePlace:
+		return slices.Concat(stageKeys(), limitKeys(), laterStageKeys())
+	case discoverPlace:
+		return discoverKeys()
+	case retryPlace:
+		return retryKeys()
+	}
+	return rateKeys()
+}
+
+func topKeys() []keySpec {
+	keys := []keySpec{
+		{name: "version", shape: integerShape, doc: "The version of this form: 1."},
+		{name: "name", shape: textShape, doc: "The pipeline's name: letters, digits, - and _."},
+		{name: "description", shape: textShape, doc: "What the pipeline does, for people."},
+		{name: "servers", shape: listShape, doc: "Job servers as host:port. Left out: GEARTRAIN_SERVERS, else a server inside the process."},
+		{name: "params", shape: mapShape, doc: "The values a run is given, by name."},
+		{name: "env", shape: mapShape, doc: "Environment of every command."},
+		{name: "timeout", shape: textShape, doc: "For the whole run."},
+		{name: "defaults", shape: mapShape, doc: "What holds for every stage that does not say otherwise."},
+		{name: "functions", shape: mapShape, doc: "Commands behind function names."},
+		{name: "stages", shape: listShape, doc: "The stages. Each waits for the one before it unless it has needs or stream."},
+		{name: "output", shape: anyShape, doc: "What the pipeline gives. Left out: the results of the last stage."},
+	}
+	for _, name := range []string{"secrets", "schedule", "max_runs", "concurrency", "on_success", "on_failure", "on_cancel", "on_exit"} {
+		keys = append(keys, keySpec{name: name, shape: anyShape, later: true})
+	}
+	return keys
+}
+
+func paramKeys() []keySpec {
+	types := []string{"string", "integer", "number", "boolean", "list", "map", "date", "duration"}
+	return []keySpec{
+		{name: "type", shape: textShape, allowed: types, doc: "What the value is. Left out: that of the default, else string."},
+		{name: "required", shape: booleanShape, doc: "A run without this parameter is refused."},
+		{name: "default", shape: anyShape, doc: "The value when a run is not given one."},
+		{name: "description", shape: textShape, doc: "What it is for, for people."},
+		{name: "enum", shape: listShape, doc: "The only values allowed."},
+		{name: "pattern", shape: textShape, doc: "A regular expression that must match the whole text."},
+		{name: "minimum", shape: numberShape, doc: "The smallest number allowed."},
+		{name: "maximum", shape: numberShape, doc: "The largest number allowed."},
+	}
+}
+
+// limitKeys may stand in a stage, and most of them in defaults.
+func limitKeys() []keySpec {
+	return []keySpec{
+		{name: "max_parallel", shape: integerShape, doc: "Unanswered jobs at once."},
+		{name: "priority", shape: textShape, allowed: []string{"low", "normal", "high"}, doc: "Before or after other jobs of the server."},
+		{name: "timeout", shape: textShape, doc: "For one attempt, while a worker has it."},
+		{name: "retry", shape: mapShape, doc: "When and how often a job is tried again."},
+		{name: "allow_failures", shape: integerShape | textShape, doc: "How many jobs may fail: a number, a percentage, or all."},
+		{name: "fail_fast", shape: booleanShape, doc: "Stop the stage at the first failure that is not allowed."},
+		{name: "fresh", shape: textShape, doc: "For how long an earlier result is the answer: never, a duration, or always."},
+		{name: "rate", shape: textShape | mapShape, doc: "How many jobs are started in a time: 10/s, 600/m."},
+	}
+}
+
+func defaultsKeys() []keySpec { return limitKeys() }
+
+func functionKeys() []keySpec {
+	return []keySpec{
+		{name: "run", shape: textShape | listShape, doc: "A script for sh, or a list: a command with its arguments, without a shell."},
+		{name: "version", shape: textShape | integerShape, doc: "Part of every key: another version is other work. Left out: a hash of the command."},
+		{name: "max_parallel", shape: integerShape, doc: "Jobs at once in one worker."},
+		{name: "timeout", shape: textShape, doc: "For one attempt."},
+		{name: "output", shape: textShape, allowed: []string{"text", "json", "lines"}, doc: "How the standard output is read."},
+		{name: "env", shape: mapShape, doc: "Environment of the command."},
+	}
+}
+
+func stageKeys() []keySpec {
+	return []keySpec{
+		{name: "name", shape: textShape, doc: "The stage's name: letters, digits, - and _."},
+		{name: "function", shape: textShape, doc: "The Gearman function of its jobs."},
+		{name: "run", shape: textShape | listShape, doc: "A script for sh, or a list: a command with its arguments, without a shell."},
+		{name: "for_each", shape: textShape | integerShape | listShape | mapShape, doc: "One job for each element of a list, a map or an expression, or so many jobs."},
+		{name: "stream", shape: textShape | listShape, doc: "One job for each result of that stage, as it arrives: no barrier."},
+		{name: "as", shape: textShape, doc: "Another name for item in expressions."},
+		{name: "batch", shape: integerShape, doc: "So many items make one job."},
+		{name: "discover", shape: mapShape, doc: "How a result adds items to this very stage."},
+		{name: "args", shape: anyShape, doc: "What a job is given. Left out: its item."},
+		{name: "stdin", shape: anyShape, doc: "Standard input of the command. Left out: the arguments."},
+		{name: "env", shape: mapShape, doc: "Environment of the command."},
+		{name: "needs", shape: textShape | listShape, doc: "Stages that must have ended before this one begins."},
+		{name: "if", shape: textShape | booleanShape, doc: "False: the stage is skipped, and counts as done."},
+		{name: "key", shape: anyShape, doc: "What makes a job the same job, in place of all of args."},
+		{name: "version", shape: textShape | integerShape, doc: "Part of every key: another version is other work."},
+		{name: "output", shape: textShape, allowed: []string{"text", "json", "lines"}, doc: "How a result is read."},
+	}
+}
+
+func laterStageKeys() []keySpec {
+	var keys []keySpec
+	for _, name := range []string{
+		"pipeline", "params", "tasks", "matrix", "wait", "sources", "late", "results",
+		"on_success", "on_failure", "on_cancel", "on_exit",
+	} {
+		keys = append(keys, keySpec{name: name, shape: anyShape, later: true})
+	}
+	return keys
+}
+
+func discoverKeys() []keySpec {
+	return []keySpec{
+		{name: "items", shape: textShape | listShape, doc: "The new items: an expression over result and item."},
+		{name: "with", shape: mapShape, doc: "Merged into each new item."},
+		{name: "if", shape: textShape | booleanShape, doc: "False: this result adds nothing."},
+		{name: "max_items", shape: integerShape, doc: "The most items the stage may have."},
+	}
+}
+
+func retryKeys() []keySpec {
+	return []keySpec{
+		{name: "attempts", shape: integerShape, doc: "Attempts in all, the first one included."},
+		{name: "delay", shape: textShape, doc: "Before the second attempt."},
+		{name: "backoff", shape: numberShape, doc: "Each further delay is this many times the one before."},
+		{name: "max_delay", shape: textShape, doc: "No delay is longer."},
+		{name: "jitter", shape: textShape | numberShape, doc: "How much of a delay is left to chance: 20%."},
+		{name: "on", shape: listShape, doc: "What is tried again: fail, exception, timeout, refused, lost."},
+	}
+}
+
+func rateKeys() []keySpec {
+	return []keySpec{
+		{name: "limit", shape: textShape, doc: "10/s, 600/m, 100/h."},
+		{name: "per", shape: textShape, doc: "A limit of its own for each value of this expression."},
+	}
+}
+
+// foreignKeys are what other tools call our keys, or what a key is often mistaken for.
+func foreignKeys() map[string]string {
+	return map[string]string{
+		"steps": "stages", "jobs": "stages", "tasks": "stages", "parameters": "params", "inputs": "params", "arguments": "args",
+		"with": "args", "withItems": "for_each", "with_items": "for_each", "withParam": "for_each", "withSequence": "for_each",
+		"parallel": "for_each", "foreach": "for_each", "forEach": "for_each", "for": "for_each", "items": "for_each", "strategy": "for_each",
+		"depends": "needs", "dependencies": "needs", "depends_on": "needs", "dependsOn": "needs", "deps": "needs", "after": "needs",
+		"retryStrategy": "retry", "retry_policy": "retry", "retries": "retry", "maxRetries": "retry", "max_retries": "retry", "attempts": "retry",
+		"limit": "attempts", "interval_sec": "delay", "factor": "backoff", "cap": "max_delay", "max_interval_sec": "max_delay",
+		"timeout_sec": "timeout", "timeout-minutes": "timeout", "timeoutSeconds": "timeout", "activeDeadlineSeconds": "timeout",
+		"continueOn": "allow_failures", "continue_on": "allow_failures", "continue-on-error": "allow_failures", "ignore_error": "allow_failures",
+		"failFast": "fail_fast", "fail-fast": "fail_fast", "when": "if", "preconditions": "if", "condition": "if",
+		"command": "run", "cmd": "run", "cmds": "run", "script": "run", "exec": "run", "shell": "run", "uses": "function", "call": "function",
+		"concurrency": "max_parallel", "max-parallel": "max_parallel", "parallelism": "max_parallel", "max_concurrent": "max_parallel",
+		"maxForks": "max_parallel", "vars": "params", "environment": "env", "dotenv": "env", "from": "stream",
+		"onExit": "on_exit", "handler_on": "on_exit", "stdout": "output", "outputs": "output", "gather": "args", "memoize": "fresh", "cache": "fresh",
+		"desc": "description", "min": "minimum", "max": "maximum", "values": "enum", "options": "enum",
+	}
+}

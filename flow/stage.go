@@ -1,0 +1,221 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// stageRun is one stage in one run: a task set, what feeds it, and what became of its jobs.
+//
+//	input ──► intake ──► [gate] ──► task set ──► answers ──► results ──► later stages
+//	            ▲                                   │
+//	            └──────────── frontier ◄────────────┘  (a stage that feeds itself)
+//
+// Three parties touch it: the stage's own goroutine (intake), the one that runs the set's callbacks
+// (answers), and readers of its results and progress.
+type stageRun struct {
+	run    *Run
+	spec   *Stage
+	output Encoding
+	maker  jobMaker
+
+	needs   []*stageRun // what must have ended before this begins
+	from    []*stageRun // whose results are the items
+	readers []*stageRun // who streams from this
+
+	barrier  *barrier
+	results  *results
+	frontier *frontier // nil unless the stage feeds itself
+	bell     bell      // rings when intake should look again
+	set      taskSet
+	limit    int // of unanswered jobs
+
+	jobs     context.Context         // of the task set
+	stop     context.CancelCauseFunc // no more jobs are added
+	cancel   context.CancelCauseFunc // and those that run are ended
+	begun    chan struct{}           // closed when jobs may start, or at the latest at the end
+	ended    chan struct{}           // closed when the status is final
+	list     func() ([]any, error)   // all results, read once
+	failList func() ([]any, error)
+
+	mu       sync.Mutex // guards what follows; held while a failure is written to its spool
+	progress StageProgress
+	taken    map[*stageRun]int // results that this stage took from those it streams from
+	flights  map[keyHash]*job  // submitted and not answered
+	known    answered
+	failures *failures
+	err      error // why the stage cannot end well
+}
+
+func newStageRun(r *Run, spec *Stage) *stageRun {
+	s := &stageRun{
+		run: r, spec: spec, output: spec.Output,
+		barrier: newBarrier(), results: newResults(r.runner.TempDir),
+		begun: make(chan struct{}), ended: make(chan struct{}),
+		progress: StageProgress{Stage: spec.Name, Status: Waiting},
+		taken:    map[*stageRun]int{},
+		flights:  map[keyHash]*job{},
+		failures: newFailures(r.runner.TempDir),
+		limit:    r.runner.window(),
+	}
+	if spec.MaxParallel > 0 {
+		s.limit = spec.MaxParallel
+	}
+	if spec.Discover != nil {
+		s.frontier = newFrontier(r.runner.TempDir, spec.Discover.MaxItems)
+	}
+	s.list = sync.OnceValues(func() ([]any, error) {
+		return s.results.list(r.runner.maxList(), s.resultValue)
+	})
+	s.failList = sync.OnceValues(func() ([]any, error) {
+		return s.failures.list(r.runner.maxList())
+	})
+	return s
+}
+
+// do is the whole life of the stage. It is called once, in a goroutine of the run.
+func (s *stageRun) do(ctx context.Context) {
+	err := s.awaitNeeds(ctx)
+	run := true
+	if err == nil {
+		run, err = s.condition()
+	}
+	close(s.begun)
+	switch {
+	case err != nil:
+		s.end(s.statusOf(err), err)
+	case !run:
+		s.end(Skipped, nil)
+	default:
+		s.begin()
+		err = s.work(ctx)
+		s.end(s.outcome(err))
+	}
+	close(s.ended)
+	s.ringReaders()
+}
+
+func (s *stageRun) ringReaders() {
+	for _, reader := range s.readers {
+		reader.bell.ring()
+	}
+}
+
+// awaitNeeds waits until the stage may begin.
+func (s *stageRun) awaitNeeds(ctx context.Context) error {
+	for _, need := range s.needs {
+		select {
+		case <-need.ended:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if status := need.status(); !status.Good() {
+			return fmt.Errorf("%w: %q ended with %s", ErrBlocked, need.spec.Name, status)
+		}
+	}
+	if !s.spec.Input.Stream {
+		return context.Cause(ctx)
+	}
+	for _, from := range s.from {
+		select {
+		case <-from.begun:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// condition says whether the stage runs at all.
+func (s *stageRun) condition() (bool, error) {
+	return holds(s.spec.If, s.run.scope(s.spec.If))
+}
+
+func (s *stageRun) begin() {
+	s.mu.Lock()
+	s.progress.Status = Running
+	s.progress.StartedAt = time.Now()
+	s.mu.Unlock()
+	s.run.events.report(Event{Run: s.run.id, Kind: StageStarted, Stage: s.spec.Name})
+}
+
+// work feeds the task set and waits for all of it. The error says why not all input became jobs.
+func (s *stageRun) work(ctx context.Context) error {
+	adding, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	jobs, cancel := context.WithCancelCause(s.run.jobs)
+	defer cancel(nil)
+	s.stop, s.cancel, s.jobs = stop, cancel, jobs
+
+	s.maker = newJobMaker(s)
+	s.set = s.run.submitter.open(jobs, s.limit)
+	err := newIntake(s).run(adding)
+	s.closeInput()
+	<-s.barrier.opened
+	s.set.wait()
+	return err
+}
+
+// abort ends the stage because of something that is not one job's trouble.
+func (s *stageRun) abort(err error) {
+	s.mu.Lock()
+	if s.err == nil {
+		s.err = err
+	}
+	s.mu.Unlock()
+	s.stop(err)
+	s.cancel(err)
+}
+
+// outcome is how the stage ended; err is why its intake ended early, if it did.
+func (s *stageRun) outcome(err error) (Status, error) {
+	s.mu.Lock()
+	p, own := s.progress, s.err
+	s.mu.Unlock()
+	switch {
+	case own != nil:
+		return Failure, own
+	case err != nil:
+		return s.statusOf(err), err
+	case p.Dropped > 0:
+		cause := context.Cause(s.run.jobs)
+		return s.statusOf(cause), cause
+	case !s.spec.AllowFailures.allows(p.Failed, p.Added, true):
+		return Failure, ErrTooManyFailures
+	case p.Failed > 0:
+		return Partial, nil
+	}
+	return Success, nil
+}
+
+// statusOf is the status of a stage that could not go on because of err.
+func (s *stageRun) statusOf(err error) Status {
+	switch {
+	case errors.Is(err, ErrBlocked):
+		return Blocked
+	case errors.Is(err, ErrRunTimeout):
+		return TimedOut
+	case errors.Is(err, ErrDrained), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
+		s.run.isCancelled(err):
+		return Cancelled
+	}
+	return Failure
+}
+
+func (s *stageRun) end(status Status, err error) {
+	s.mu.Lock()
+	s.progress.Status = status
+	s.progress.EndedAt = time.Now()
+	s.err = err
+	s.mu.Unlock()
+	s.run.events.report(Event{Run: s.run.id, Kind: StageEnded, Stage: s.spec.Name, Status: status, Err: err})
+}
+
+func (s *stageRun) status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.progress.Status
+}

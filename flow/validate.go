@@ -1,0 +1,249 @@
+package flow
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/geartrain/geartrain/gearman"
+)
+
+// validate makes the checks that need the whole pipeline, and puts the stages into the plan.
+func (l *loader) validate() {
+	for _, t := range l.templates {
+		for _, u := range t.uses {
+			l.checkUse(t, u)
+		}
+	}
+	if !l.checkCycles() {
+		return
+	}
+	l.checkOrder()
+	for _, s := range l.stages {
+		l.checkKey(s)
+		l.checkTimes(s)
+		l.checkIf(s)
+	}
+	l.checkDeadEnds()
+	l.plan.Stages = l.ordered()
+}
+
+// checkUse checks that what an expression names is there.
+func (l *loader) checkUse(t placedTemplate, u use) {
+	at := l.within(t.node.at(u.path), u.offset)
+	at.end = at.column + len(u.context)
+	switch u.context {
+	case ContextParams:
+		l.checkParam(u.name, at)
+	case ContextEnv:
+		if _, ok := l.plan.Env[u.name]; !ok && u.name != "" {
+			l.add(at, "impure", fmt.Sprintf("the environment variable %q is not declared", u.name), "an expression sees only what env: at the top declares")
+		}
+	case ContextStages:
+		if l.stage(u.name) == nil {
+			l.add(at, "unknown-stage", fmt.Sprintf("there is no stage %q", shorten(u.name, 60)), didYouMean(u.name, l.stageNames()))
+		}
+	case ContextRun:
+		l.checkRunUse(t, u, at)
+	}
+}
+
+func (l *loader) checkParam(name string, at span) {
+	if name == "" {
+		return
+	}
+	var known []string
+	for _, p := range l.plan.Params {
+		if p.Name == name {
+			return
+		}
+		known = append(known, p.Name)
+	}
+	hint := didYouMean(name, known)
+	switch {
+	case hint == "" && len(known) == 0:
+		hint = "declare it under params:"
+	case hint == "":
+		hint = "the parameters are " + strings.Join(known, ", ")
+	}
+	l.add(at, "expression", fmt.Sprintf("there is no parameter %q", shorten(name, 60)), hint)
+}
+
+// checkRunUse finds what would make every run, or every attempt, other work.
+func (l *loader) checkRunUse(t placedTemplate, u use, at span) {
+	if t.stage == nil || t.key != "args" && t.key != "key" {
+		return
+	}
+	switch {
+	case u.name == "attempt" || u.name == "":
+		l.add(at, "impure", fmt.Sprintf("run.attempt in %q would change the key with each attempt", t.key), "a command finds it in its environment")
+	case u.name == "id" && t.stage.Fresh != Fresh{}:
+		l.warn(at, "impure", fmt.Sprintf("run.id in %q makes each run other work, so fresh never finds an earlier result", t.key), "")
+	}
+}
+
+func (l *loader) stage(name string) *stageSource {
+	for _, s := range l.stages {
+		if s.Name == name && name != "" {
+			return s
+		}
+	}
+	return nil
+}
+
+func (l *loader) stageNames() []string {
+	var names []string
+	for _, s := range l.stages {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// checkKey finds fan-outs whose jobs would all have one key, and keys that leave out what args use.
+func (l *loader) checkKey(s *stageSource) {
+	if s.Input.Kind == Once || s.Input.Gather || s.isSingle() {
+		return
+	}
+	what, part := "key", s.Key
+	if part.IsZero() {
+		what, part = "args", s.Args
+	}
+	if part.IsZero() {
+		return
+	}
+	if !s.usesItem(part) {
+		l.add(s.fields[what].span, "key-constant", fmt.Sprintf("%q of stage %q does not use item: all its items would be one job", what, s.Name),
+			"use item, or index when equal items are separate work")
+		return
+	}
+	if s.Key.IsZero() || s.Args.IsZero() || s.Key.Uses(ContextIndex) {
+		return
+	}
+	for _, u := range s.Args.uses {
+		if s.isItem(u) && u.name != "" && !s.keyHas(u.name) {
+			l.warn(s.fields["key"].span, "key-narrow", fmt.Sprintf(`"args" uses item.%s and "key" does not: items that differ only there are one job`, u.name), "fine if that is meant")
+		}
+	}
+}
+
+// isSingle reports whether there is at most one item, plain to see.
+func (s *stageSource) isSingle() bool {
+	if s.Discover != nil || s.Input.Kind != FromValue {
+		return false
+	}
+	switch v := s.Input.Each.Source().(type) {
+	case []any:
+		return len(v) <= 1
+	case map[string]any:
+		return len(v) <= 1
+	case int:
+		return v <= 1
+	}
+	return false
+}
+
+func (s *stageSource) isItem(u use) bool {
+	return u.context == ContextItem || s.As != "" && u.context == s.As
+}
+
+func (s *stageSource) usesItem(t Template) bool {
+	return slices.ContainsFunc(t.uses, func(u use) bool { return s.isItem(u) || u.context == ContextIndex })
+}
+
+func (s *stageSource) keyHas(field string) bool {
+	return slices.ContainsFunc(s.Key.uses, func(u use) bool { return s.isItem(u) && (u.name == "" || u.name == field) })
+}
+
+// checkTimes finds stages that the pipeline's own timeout leaves no time for.
+func (l *loader) checkTimes(s *stageSource) {
+	limit := l.plan.Timeout
+	if limit == 0 {
+		return
+	}
+	if n := l.field(s, "timeout"); n != nil && s.Timeout > limit {
+		l.add(n.span, "timeout-order", fmt.Sprintf("the timeout of stage %q, %s, is longer than the pipeline's, %s", s.Name, FormatDuration(s.Timeout), FormatDuration(limit)), "")
+	}
+	if n := l.field(s, "retry"); n != nil && retriesLast(s.Retry) > float64(limit) {
+		l.add(n.span, "timeout-order", fmt.Sprintf("the delays between the attempts of stage %q do not fit in the pipeline's timeout, %s", s.Name, FormatDuration(limit)), "")
+	}
+}
+
+// retriesLast is all delays together, in nanoseconds.
+func retriesLast(r gearman.Retry) float64 {
+	if r.Backoff < 1 {
+		r.Backoff = 2
+	}
+	if r.MaxDelay <= 0 {
+		r.MaxDelay = 60e9
+	}
+	total, delay := 0.0, float64(r.Delay)
+	for i := 1; i < min(r.Attempts, 1000); i++ {
+		total += min(delay, float64(r.MaxDelay))
+		delay *= r.Backoff
+	}
+	return total
+}
+
+func (l *loader) checkIf(s *stageSource) {
+	n := s.fields["if"]
+	if n == nil || !s.If.IsConstant() {
+		return
+	}
+	switch s.If.Source() {
+	case false:
+		l.warn(n.span, "unreachable", fmt.Sprintf(`"if" is always false: stage %q never runs`, s.Name), "")
+	case true:
+	default:
+		l.add(n.span, "type", `"if" wants true, false or an expression`, "write ${{ ... }}")
+	}
+}
+
+// checkDeadEnds finds stages that nobody waits for or reads, before the last one.
+func (l *loader) checkDeadEnds() {
+	used := map[string]bool{}
+	for _, s := range l.stages {
+		for _, name := range slices.Concat(s.Needs, s.Input.From) {
+			used[name] = true
+		}
+	}
+	for _, t := range l.templates {
+		for _, name := range t.Stages() {
+			used[name] = true
+		}
+	}
+	for i, s := range l.stages {
+		if i < len(l.stages)-1 && s.Name != "" && !used[s.Name] {
+			l.warn(s.at, "unreachable", fmt.Sprintf("no stage waits for %q or uses its results, and it is not the last", s.Name), "")
+		}
+	}
+}
+
+// checkFile looks for a command that is named by a relative path.
+func (l *loader) checkFile(run *node) {
+	if !l.onDisk || run == nil {
+		return
+	}
+	n, name := run, run.text
+	if run.kind == listNode {
+		if len(run.list) == 0 {
+			return
+		}
+		n = run.list[0]
+		name = n.text
+	} else if fields := strings.Fields(name); len(fields) > 0 {
+		name = fields[0]
+	}
+	if !strings.HasPrefix(name, "./") && !strings.HasPrefix(name, "../") || strings.ContainsAny(name, "$`*?;&|<>\"'\\") {
+		return
+	}
+	info, err := os.Stat(filepath.Join(l.folder(), filepath.FromSlash(name)))
+	at := span{n.span.line, n.span.column, n.span.end}
+	switch {
+	case err != nil:
+		l.add(at, "file", fmt.Sprintf("there is no file %q", shorten(name, 80)), "commands run in the folder of the pipeline file")
+	case info.IsDir():
+		l.add(at, "file", fmt.Sprintf("%q is a folder", shorten(name, 80)), "")
+	}
+}
