@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// transcript keeps what many goroutines write.
+type transcript struct {
+	mu   sync.Mutex // guards text
+	text strings.Builder
+}
+
+func (t *transcript) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.text.Write(p)
+}
+
+func (t *transcript) lines() []string { return strings.Split(strings.TrimSpace(t.text.String()), "\n") }
+
+func TestHello(t *testing.T) {
+	t.Setenv("GEARTRAIN_SERVERS", "")
+	t.Setenv("GEARMAN_SERVERS", "")
+	var out transcript
+	require.NoError(t, run(t.Context(), []string{"-pause", time.Second.String()}, &out))
+	lines := out.lines()
+	require.Len(t, lines, 12)
+	added, waiting := slices.Index(lines, "done adding tasks"), slices.Index(lines, "waiting")
+	require.Less(t, added, waiting)
+	require.Positive(t, waiting-1, "results arrive before the client waits")
+	require.NotContains(t, lines[0], "waiting")
+	for i := range 10 {
+		require.Contains(t, lines, fmt.Sprintf("job %d: hello %d", i, i))
+	}
+}
