@@ -1,0 +1,267 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// gearmandFlags are the options of gearmand 1.1, so that a script that starts gearmand can start
+// this server instead. Those that mean something here are fields; the others are accepted, and a
+// line of the log says what holds instead.
+type gearmandFlags struct {
+	version   bool
+	checkArgs bool
+	ssl       bool
+	config    string
+
+	daemon      bool
+	descriptors int
+	user        string
+	pidFile     string
+
+	logFile string
+	verbose string
+	louder  int
+
+	exceptions   bool
+	jobRetries   int
+	workerWakeup int
+	prefix       string
+
+	keepalive                                bool
+	keepaliveIdle, keepaliveGap, keepaliveNo int
+}
+
+func (f *gearmandFlags) register(flags *pflag.FlagSet) {
+	flags.BoolVarP(&f.version, "version", "V", false, "print the version and end")
+	flags.BoolVar(&f.checkArgs, "check-args", false, "check the command line and end")
+	flags.BoolVar(&f.ssl, "ssl", false, "refused: TLS is not built in yet")
+	flags.StringVar(&f.config, "config-file", "", "read options from a file, one name=value in a line; the command line wins")
+	flags.BoolVarP(&f.daemon, "daemon", "d", false, "go to the background once it listens")
+	flags.IntVarP(&f.descriptors, "file-descriptors", "f", 0, "limit of open files (default what the system allows)")
+	flags.StringVarP(&f.user, "user", "u", "", "become this user after the ports are open")
+	flags.StringVarP(&f.pidFile, "pid-file", "P", "", "file to write the process id to")
+	flags.StringVarP(&f.logFile, "log-file", "l", "stderr", `file to log to, "stderr" or "none"`)
+	flags.StringVar(&f.verbose, "verbose", "", "gearmand's name for --log-level: FATAL, ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFO or DEBUG")
+	flags.CountVarP(&f.louder, "louder", "v", "log more; twice: all")
+	flags.BoolVar(&f.exceptions, "exceptions", false, "send exceptions to clients that did not ask for them too")
+	flags.IntVarP(&f.jobRetries, "job-retries", "j", 0, "how often a job is handed out before it fails, 0 for no limit")
+	flags.IntVarP(&f.workerWakeup, "worker-wakeup", "w", 1, "sleeping workers woken for a job; 0 is taken as 1")
+	flags.StringVar(&f.prefix, "job-handle-prefix", "", `what handles begin with (default "H:HOST")`)
+	flags.BoolVar(&f.keepalive, "keepalive", false, "TCP keepalive with the times below; without it Go's own")
+	flags.IntVar(&f.keepaliveIdle, "keepalive-idle", -1, "seconds of silence before the first probe")
+	flags.IntVar(&f.keepaliveGap, "keepalive-interval", -1, "seconds between probes")
+	flags.IntVar(&f.keepaliveNo, "keepalive-count", -1, "probes without an answer before the connection is lost")
+	for _, option := range withoutMeaning() {
+		if option.boolean {
+			flags.BoolP(option.name, option.letter, false, "")
+		} else {
+			flags.StringP(option.name, option.letter, "", "")
+		}
+		_ = flags.MarkHidden(option.name) // it was registered in the line above
+	}
+}
+
+// oldOption is an option of gearmand that changes nothing here, and what holds instead.
+type oldOption struct {
+	name, letter string
+	boolean      bool
+	instead      string
+}
+
+func withoutMeaning() []oldOption {
+	const plugins = "there are no queue plugins; queues are in memory"
+	return []oldOption{
+		{"backlog", "b", false, "the listen backlog is the system's largest"},
+		{"hashtable-buckets", "", false, "the index of keys grows by itself"},
+		{"protocol", "r", false, "there are no protocol modules; the Gearman protocol is always spoken"},
+		{"round-robin", "R", true, "functions of one priority always take turns"},
+		{"queue-type", "q", false, plugins},
+		{"syslog", "", true, "the log goes to standard error or --log-file"},
+		{"coredump", "", true, "Go writes core dumps when GOTRACEBACK=crash is set"},
+		{"threads", "t", false, "all processors are used; GOMAXPROCS limits them"},
+		{"http-port", "", false, "there is no HTTP protocol module"},
+		{"store-queue-on-shutdown", "", true, plugins},
+		{"libsqlite3-db", "", false, plugins},
+		{"libsqlite3-table", "", false, plugins},
+		{"mysql-host", "", false, plugins}, {"mysql-port", "", false, plugins},
+		{"mysql-user", "", false, plugins}, {"mysql-password", "", false, plugins},
+		{"mysql-db", "", false, plugins}, {"mysql-table", "", false, plugins},
+		{"libpq-conninfo", "", false, plugins}, {"libpq-table", "", false, plugins},
+		{"libmemcached-servers", "", false, plugins},
+		{"libmemcached-prefix", "", false, plugins},
+		{"redis-server", "", false, plugins}, {"redis-port", "", false, plugins},
+		{"redis-password", "", false, plugins}, {"redis-prefix", "", false, plugins},
+		{"ssl-ca-file", "", false, "TLS is not built in yet"},
+		{"ssl-certificate", "", false, "TLS is not built in yet"},
+		{"ssl-key", "", false, "TLS is not built in yet"},
+	}
+}
+
+// meaningless are the log lines about options that were given and change nothing.
+func (f *gearmandFlags) meaningless(flags *pflag.FlagSet) []string {
+	var lines []string
+	for _, option := range withoutMeaning() {
+		given := flags.Lookup(option.name)
+		if given.Changed && !(option.name == "queue-type" && given.Value.String() == "builtin") {
+			lines = append(lines, fmt.Sprintf("--%s changes nothing: %s", option.name, option.instead))
+		}
+	}
+	return lines
+}
+
+// configFileArgument accepts gearmand's @FILE and nothing else.
+func configFileArgument(_ *cobra.Command, args []string) error {
+	if len(args) > 1 || len(args) == 1 && !strings.HasPrefix(args[0], "@") {
+		return fmt.Errorf("unexpected argument %q", args[0])
+	}
+	return nil
+}
+
+// readConfig sets the options of a configuration file that the command line leaves open.
+func (f *gearmandFlags) readConfig(flags *pflag.FlagSet, args []string) error {
+	name := f.config
+	if len(args) == 1 {
+		name = args[0][1:]
+	}
+	if name == "" {
+		return nil
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return &codedError{exitInvalid, fmt.Errorf("read the configuration: %w", err)}
+	}
+	defer file.Close()
+	given := map[string]bool{}
+	flags.Visit(func(flag *pflag.Flag) { given[flag.Name] = true })
+	lines := bufio.NewScanner(file)
+	for n := 1; lines.Scan(); n++ {
+		text, _, _ := strings.Cut(lines.Text(), "#")
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		option, value, _ := strings.Cut(text, "=")
+		option, value = strings.TrimSpace(option), strings.TrimSpace(value)
+		if given[option] {
+			continue
+		}
+		if err := setOption(flags, option, value); err != nil {
+			return &codedError{exitInvalid, fmt.Errorf("%s:%d: %w", name, n, err)}
+		}
+	}
+	return lines.Err()
+}
+
+func setOption(flags *pflag.FlagSet, option, value string) error {
+	flag := flags.Lookup(option)
+	if flag == nil {
+		return fmt.Errorf("unknown option %q", option)
+	}
+	if value == "" && flag.NoOptDefVal != "" {
+		value = flag.NoOptDefVal
+	}
+	return flags.Set(option, value)
+}
+
+// apply does what must happen before anything is opened.
+func (f *gearmandFlags) apply() error {
+	if f.ssl {
+		return usageError("--ssl: TLS is not built in yet; nothing was started")
+	}
+	if f.descriptors > 0 {
+		if err := limitDescriptors(f.descriptors); err != nil {
+			return fmt.Errorf("--file-descriptors %d: %w", f.descriptors, err)
+		}
+	}
+	return nil
+}
+
+// settle does what must happen once the ports are open.
+func (f *gearmandFlags) settle() error {
+	if f.pidFile != "" {
+		if err := os.WriteFile(f.pidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+			return fmt.Errorf("--pid-file: %w", err)
+		}
+	}
+	if f.user != "" {
+		if err := becomeUser(f.user); err != nil {
+			return fmt.Errorf("--user %s: %w", f.user, err)
+		}
+	}
+	return sayReady()
+}
+
+// leave takes the pid file away.
+func (f *gearmandFlags) leave() {
+	if f.pidFile != "" {
+		_ = os.Remove(f.pidFile) // the process ends; there is nobody left to tell
+	}
+}
+
+// handlePrefix is what stands before the number in handles.
+func (f *gearmandFlags) handlePrefix() string {
+	prefix := f.prefix
+	if prefix == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "geartrain"
+		}
+		prefix = "H:" + host
+	}
+	return prefix + ":"
+}
+
+// logLevel is --verbose or -v in the words of --log-level, "" when neither was given.
+func (f *gearmandFlags) logLevel() string {
+	switch strings.ToUpper(f.verbose) {
+	case "FATAL", "ALERT", "CRITICAL", "ERROR":
+		return "error"
+	case "WARNING":
+		return "warn"
+	case "NOTICE", "INFO":
+		return "info"
+	case "DEBUG":
+		return "debug"
+	}
+	switch f.louder {
+	case 0:
+		return ""
+	case 1:
+		return "info"
+	}
+	return "debug"
+}
+
+// openLog is where the log goes.
+func (f *gearmandFlags) openLog(standard io.Writer) (to io.Writer, done func(), err error) {
+	switch f.logFile {
+	case "", "stderr":
+		return standard, func() {}, nil
+	case "none":
+		return io.Discard, func() {}, nil
+	}
+	file, err := openLogFile(f.logFile)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--log-file: %w", err)
+	}
+	return file, func() { file.Close() }, nil
+}
+
+func (f *gearmandFlags) keepAlive() net.KeepAliveConfig {
+	if !f.keepalive {
+		return net.KeepAliveConfig{}
+	}
+	seconds := func(n int) time.Duration { return time.Duration(max(n, 0)) * time.Second }
+	return net.KeepAliveConfig{
+		Enable: true, Idle: seconds(f.keepaliveIdle), Interval: seconds(f.keepaliveGap), Count: max(f.keepaliveNo, 0),
+	}
+}

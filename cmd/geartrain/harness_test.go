@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// patience is how long a script waits for something that is about to happen. Only a failing test
+// ever waits so long.
+const patience = 30 * time.Second
+
+func goEnv(name string) string {
+	out, err := exec.Command("go", "env", name).Output()
+	if err != nil {
+		return os.Getenv(name)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// moduleRoot is the folder of go.mod; tests run in the folder of their package.
+func moduleRoot() string {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		panic(err)
+	}
+	return root
+}
+
+var listening = regexp.MustCompile(`listening on (\S+),`)
+
+// startServer runs the real command on a free port and ends it with the script.
+func startServer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: startserver NAME [FLAGS...]")
+	}
+	geartrain, err := exec.LookPath("geartrain")
+	ts.Check(err)
+	cmd := exec.Command(geartrain, append([]string{"server", "-p", "0"}, args[1:]...)...)
+	log, err := cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+	})
+	lines := bufio.NewScanner(log)
+	for lines.Scan() {
+		if m := listening.FindStringSubmatch(lines.Text()); m != nil {
+			ts.Setenv(args[0], m[1])
+			go func() { // ends with the server: its log must not fill the pipe
+				for lines.Scan() {
+					ts.Logf("%s", lines.Text())
+				}
+			}()
+			return
+		}
+		ts.Logf("%s", lines.Text())
+	}
+	ts.Fatalf("the server did not start")
+}
+
+func waitFor(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: wait-for FILE")
+	}
+	name := ts.MkAbs(args[0])
+	deadline := time.After(patience)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, err := os.Stat(name); err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			ts.Fatalf("%s did not appear in %s", args[0], patience)
+		}
+	}
+}

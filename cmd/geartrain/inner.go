@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/gearman"
+	"github.com/geartrain/geartrain/server"
+)
+
+// minConcurrency is the least number of jobs that a run's own workers do at once: commands mostly
+// wait for a disk or a network, also on a small machine.
+const minConcurrency = 4
+
+func defaultConcurrency() int { return max(2*runtime.GOMAXPROCS(0), minConcurrency) }
+
+// inner is what a run brings along: a job server unless others were named, and a worker for the
+// commands of its file.
+//
+//	startServer, startWorker ──► the run ──► stopWorker: running commands are ended ──► the server ends
+type inner struct {
+	logger  *slog.Logger
+	servers []string
+
+	stopWorker, stopServer context.CancelFunc
+	worker, server         sync.WaitGroup // the goroutines of each
+
+	mu  sync.Mutex // guards err
+	err error      // the first that the server or the worker ended with
+}
+
+func newInner(logger *slog.Logger) *inner {
+	return &inner{logger: logger, stopWorker: func() {}, stopServer: func() {}}
+}
+
+// startServer runs a job server on a free port of loopback, for this run alone.
+func (in *inner) startServer() error {
+	srv, err := server.New(server.Config{Version: version, Logger: in.logger, DrainTimeout: -1})
+	if err != nil {
+		return err
+	}
+	listeners, err := srv.Listen(context.Background(), net.JoinHostPort("127.0.0.1", "0"))
+	if err != nil {
+		return err
+	}
+	in.servers = []string{listeners[0].Addr().String()}
+	ctx, stop := context.WithCancel(context.Background())
+	in.stopServer = stop
+	in.server.Go(func() { in.note(srv.Serve(ctx, listeners...)) })
+	return nil
+}
+
+// startWorker works on the commands of plan, concurrency jobs at once.
+func (in *inner) startWorker(plan *flow.Plan, params map[string]any, concurrency int, stderr io.Writer) error {
+	worker, err := gearman.NewWorker(gearman.WorkerConfig{
+		Servers: in.servers, Concurrency: concurrency, DrainFor: time.Nanosecond, Logger: in.logger,
+	})
+	if err != nil {
+		return fmt.Errorf("worker for the commands of %s: %w", plan.Name, err)
+	}
+	flow.HandleCommands(worker, plan, flow.CommandOptions{Params: params, Stderr: stderr})
+	ctx, stop := context.WithCancel(context.Background())
+	in.stopWorker = stop
+	in.worker.Go(func() { in.note(worker.Run(ctx)) })
+	return nil
+}
+
+// stop ends the commands that still run, with all they started, and then the server. It returns the
+// first error that one of them ended with.
+func (in *inner) stop() error {
+	in.stopWorker()
+	in.worker.Wait()
+	in.stopServer()
+	in.server.Wait()
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.err
+}
+
+func (in *inner) note(err error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.err == nil {
+		in.err = err
+	}
+}

@@ -1,0 +1,52 @@
+// Command geartrain is a Gearman job server, a client and a worker for any program, and a runner of
+// batch pipelines whose stages are task sets.
+//
+//	geartrain run FILE        run a pipeline; without -S on a server inside this process
+//	geartrain server          the job server, in the foreground
+//	geartrain worker -f NAME  any program as a worker
+//	geartrain do NAME         one job, and its result
+//	geartrain validate FILE   what is wrong with a pipeline file
+//
+// Results go to standard output, all else to standard error. The exit codes are in exitcode.go.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+)
+
+func main() {
+	// A reader that went away is an error of the write, not the end. Ignoring the signal would be
+	// inherited by the programs that are started; catching it is not.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the whole command: it returns the exit code and writes nowhere but to the given streams.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	stderr = &lockedWriter{w: stderr}
+	root := newRoot(&streams{in: stdin, out: stdout, err: stderr})
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if text := errorText(err); text != "" {
+		fmt.Fprintln(stderr, text)
+	}
+	return int(codeOf(err))
+}
+
+// lockedWriter lets log, progress and the output of programs share standard error.
+type lockedWriter struct {
+	mu sync.Mutex // held while w writes
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}

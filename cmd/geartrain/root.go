@@ -1,0 +1,65 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+)
+
+// streams are the three standard streams of one invocation.
+type streams struct {
+	in  io.Reader
+	out io.Writer // results and lists, nothing else
+	err io.Writer // progress, log, hints
+}
+
+func newRoot(std *streams) *cobra.Command {
+	var logging logFlags
+	root := &cobra.Command{
+		Use:           "geartrain",
+		Short:         "Batch pipelines on Gearman task sets, with a job server that keeps its word",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.SetIn(std.in)
+	root.SetOut(std.out)
+	root.SetErr(std.err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError("%w; see: %s --help", err, cmd.CommandPath())
+	})
+	logging.register(root.PersistentFlags())
+	root.AddCommand(
+		newRunCommand(std, &logging),
+		newValidateCommand(std),
+		newWorkerCommand(std, &logging),
+		newDoCommand(std, &logging),
+		newServerCommand(std, &logging),
+		newVersionCommand(std),
+	)
+	for _, sub := range root.Commands() {
+		usageForArguments(sub)
+	}
+	return root
+}
+
+// usageForArguments makes wrong positional arguments a usage error, as wrong flags are.
+func usageForArguments(cmd *cobra.Command) {
+	check := cmd.Args
+	if check == nil {
+		check = cobra.ArbitraryArgs
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError("%w; usage: %s", err, cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+// discardLogger is for libraries that are to be silent.
+func discardLogger() *slog.Logger { return slog.New(slog.DiscardHandler) }

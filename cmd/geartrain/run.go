@@ -1,0 +1,333 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/gearman"
+)
+
+// runCommand is `geartrain run`: one run of a pipeline file, from the parameters to the exit code.
+type runCommand struct {
+	std     *streams
+	logging *logFlags
+	servers serverFlags
+
+	params      []string
+	paramsFile  string
+	at          string
+	concurrency int
+	noWorkers   bool
+	timeout     time.Duration
+	grace       time.Duration
+	strict      bool
+	quiet       bool
+	noProgress  bool
+	asJSON      bool
+}
+
+func newRunCommand(std *streams, logging *logFlags) *cobra.Command {
+	r := &runCommand{std: std, logging: logging}
+	cmd := &cobra.Command{
+		Use:   "run FILE",
+		Short: "Run a pipeline; without a server named, on one inside this process",
+		Long: `Runs a pipeline file and prints its output on standard output, everything else on standard error. Without
+-S, GEARTRAIN_SERVERS or GEARMAN_SERVERS the job server runs inside this process. The commands of the file are worked
+on inside this process too, unless --no-workers leaves them to "geartrain worker --file FILE" elsewhere.
+
+Ctrl-C stops adding jobs and waits for those that run; a second one cancels them; a third leaves at once.
+
+Exit codes: 0 done; 1 jobs failed; 2 wrong usage; 3 the file is not valid; 4 no server, or a file is not readable;
+5 timed out; 6 done within the failure budget, but with failures; 7 a function that nobody works on; 130, 143 ended by
+a signal.`,
+		Example: `  geartrain run hello.yaml
+  geartrain run crawl.yaml -p seed=https://example.org/ -p max_depth=2 >report.txt
+  geartrain run nightly.yaml -S queue.example:4730 --at 2026-11-22T00:00:00Z`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), args[0]) },
+	}
+	flags := cmd.Flags()
+	r.servers.register(flags)
+	flags.StringArrayVarP(&r.params, "param", "p", nil, "a parameter, name=value; may be repeated")
+	flags.StringVar(&r.paramsFile, "params", "", "JSON file with parameters; -p wins")
+	flags.StringVar(&r.at, "at", "", "the run's logical time, as 2026-11-22T10:18:34Z (default now); the same one is the same run")
+	flags.IntVarP(&r.concurrency, "concurrency", "c", defaultConcurrency(), "commands at once in this process")
+	flags.BoolVar(&r.noWorkers, "no-workers", false, "run no commands here; workers elsewhere have the file")
+	flags.DurationVar(&r.timeout, "timeout", 0, "give the run up after this time, 0 for never")
+	flags.DurationVar(&r.grace, "grace", 30*time.Second, "how long running jobs may go on after SIGTERM")
+	flags.BoolVar(&r.strict, "strict", false, "exit code 1 for any failure, also within the budget")
+	flags.BoolVarP(&r.quiet, "quiet", "q", false, "no progress, no log of commands; errors only")
+	flags.BoolVar(&r.noProgress, "no-progress", false, "plain lines also on a terminal")
+	flags.BoolVar(&r.asJSON, "json", false, "print one JSON object: run, status, stages, output")
+	return cmd
+}
+
+func (r *runCommand) run(ctx context.Context, file string) error {
+	plan, err := loadPlan(r.std, file)
+	if err != nil {
+		return err
+	}
+	options, err := r.options(plan)
+	if err != nil {
+		return err
+	}
+	logger, err := r.logging.logger(r.std.err)
+	if err != nil {
+		return err
+	}
+	in := newInner(logger)
+	in.servers = r.servers.named()
+	if in.servers == nil {
+		in.servers = plan.Servers
+	}
+	if err := r.begin(in, plan, options.Params); err != nil {
+		return errors.Join(err, in.stop())
+	}
+	client, err := gearman.NewClient(gearman.ClientConfig{Servers: in.servers, Logger: logger})
+	if err != nil {
+		return errors.Join(err, in.stop())
+	}
+	defer client.Close()
+	err = r.execute(ctx, file, plan, client, options)
+	if stopErr := in.stop(); err == nil {
+		err = stopErr
+	}
+	return err
+}
+
+// begin starts what the run needs inside this process.
+func (r *runCommand) begin(in *inner, plan *flow.Plan, params map[string]any) error {
+	alone := len(in.servers) == 0
+	if alone {
+		if err := r.everybodyHere(plan); err != nil {
+			return err
+		}
+		if err := in.startServer(); err != nil {
+			return fmt.Errorf("start a server for the run: %w", err)
+		}
+	}
+	if r.noWorkers || !plan.HasCommands() {
+		return nil
+	}
+	var log io.Writer
+	if !r.quiet {
+		log = r.std.err
+	}
+	return in.startWorker(plan, params, r.concurrency, log)
+}
+
+// everybodyHere finds functions that nobody can work on when the server is inside this process.
+func (r *runCommand) everybodyHere(plan *flow.Plan) error {
+	here := map[string]bool{}
+	for _, f := range plan.Functions {
+		here[f.Name] = !r.noWorkers
+	}
+	for _, s := range plan.Stages {
+		if s.Command == nil && !here[s.Function] || s.Command != nil && r.noWorkers {
+			return &codedError{exitNotFound, fmt.Errorf("stage %q: nobody works on function %q; declare it under functions:, "+
+				"or name the job server that has workers for it with -S HOST:PORT; nothing was run", s.Name, s.Function)}
+		}
+	}
+	return nil
+}
+
+// options are the run's parameters and logical time.
+func (r *runCommand) options(plan *flow.Plan) (flow.RunOptions, error) {
+	options := flow.RunOptions{ScheduledAt: time.Now().UTC().Truncate(time.Millisecond)}
+	if r.concurrency < 1 {
+		return options, usageError("-c %d: at least one command runs at a time; --no-workers runs none", r.concurrency)
+	}
+	if r.at != "" {
+		at, err := time.Parse(time.RFC3339Nano, r.at)
+		if err != nil {
+			return options, usageError("--at %q: a time looks like 2026-11-22T10:18:34Z", r.at)
+		}
+		options.ScheduledAt = at
+	}
+	given, err := r.givenParams()
+	if err != nil {
+		return options, err
+	}
+	options.Params, err = flow.ParseParams(plan, given, options.ScheduledAt)
+	if err != nil {
+		err = fmt.Errorf("%w; give them with -p NAME=VALUE; nothing was run", err)
+	}
+	return options, err
+}
+
+// givenParams are the texts of --params and -p.
+func (r *runCommand) givenParams() (map[string]string, error) {
+	given := map[string]string{}
+	if r.paramsFile != "" {
+		if err := readParams(r.paramsFile, given); err != nil {
+			return nil, err
+		}
+	}
+	for _, param := range r.params {
+		name, value, ok := strings.Cut(param, "=")
+		if !ok || name == "" {
+			return nil, usageError("-p %q: a parameter looks like name=value", param)
+		}
+		given[name] = value
+	}
+	return given, nil
+}
+
+func readParams(name string, into map[string]string) error {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return &codedError{exitNoServer, fmt.Errorf("read parameters: %w", err)}
+	}
+	var values map[string]json.RawMessage
+	if err := json.Unmarshal(text, &values); err != nil {
+		return usageError("--params %s: it is not a JSON object: %w", name, err)
+	}
+	for key, raw := range values {
+		var s string
+		if json.Unmarshal(raw, &s) != nil {
+			s = string(raw)
+		}
+		into[key] = s
+	}
+	return nil
+}
+
+// execute runs the plan, shows progress, and puts the end into words.
+func (r *runCommand) execute(ctx context.Context, file string, plan *flow.Plan, client *gearman.Client, options flow.RunOptions) error {
+	if r.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, r.timeout, flow.ErrRunTimeout)
+		defer cancel()
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+
+	output := &resultWriter{to: r.std.out}
+	options.Output = output
+	run, err := plan.Start(ctx, &flow.Runner{Client: client}, options)
+	if err != nil {
+		return err
+	}
+	display := newDisplay(r.std.err, r.quiet, r.noProgress)
+	if !r.quiet {
+		fmt.Fprintf(display, "run %s of %s\n", run.ID(), plan.Name)
+	}
+	shown := watchProgress(display, run.Progress)
+	output.before = shown.stop
+	if r.asJSON {
+		output.to = &output.kept
+		output.before = func() {}
+	}
+	signals := watchSignals(run, display, cancel, r.grace)
+	run.CloseInput()
+	report, err := run.Wait()
+	signal := signals.stop()
+	shown.stop()
+	if r.asJSON {
+		if jsonErr := r.writeReport(report, output.kept.String()); err == nil {
+			err = jsonErr
+		}
+	}
+	return r.verdict(report, err, signal, r.again(file, run))
+}
+
+// again is the command that goes on with this very run.
+func (r *runCommand) again(file string, run *flow.Run) string {
+	words := []string{"geartrain run", quoteWord(file)}
+	for _, param := range r.params {
+		words = append(words, "-p", quoteWord(param))
+	}
+	if r.paramsFile != "" {
+		words = append(words, "--params", quoteWord(r.paramsFile))
+	}
+	for _, server := range r.servers.given {
+		words = append(words, "-S", quoteWord(server))
+	}
+	return strings.Join(append(words, "--at", run.ScheduledAt().Format(time.RFC3339Nano)), " ")
+}
+
+// quoteWord makes one word for a shell of any text.
+func quoteWord(text string) string {
+	safe := func(c rune) bool {
+		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("_-./:=@,+%", c)
+	}
+	if text != "" && strings.IndexFunc(text, func(c rune) bool { return !safe(c) }) < 0 {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// writeReport is the result of --json.
+func (r *runCommand) writeReport(report *flow.Report, output string) error {
+	if report == nil {
+		return nil
+	}
+	err := json.NewEncoder(r.std.out).Encode(struct {
+		*flow.Report
+		Output string `json:"output"`
+	}{report, output})
+	if err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}
+
+// verdict says on standard error what is wrong and how to go on, and gives the exit code to the end.
+func (r *runCommand) verdict(report *flow.Report, err error, signal os.Signal, again string) error {
+	if report != nil {
+		sayFailures(r.std.err, report)
+	}
+	switch {
+	case signal != nil && err != nil:
+		fmt.Fprintf(r.std.err, "continue with: %s\n", again)
+		return &codedError{signalCode(signal), fmt.Errorf("the run was ended by a signal (%s)", signal)}
+	case errors.Is(err, syscall.EPIPE):
+		return nil // whoever read the output has seen enough
+	case errors.Is(err, flow.ErrRunTimeout):
+		fmt.Fprintf(r.std.err, "continue with: %s\n", again)
+		return &codedError{exitTimeout, err}
+	case err != nil:
+		return err
+	case report.Status == flow.Partial && r.strict:
+		return &codedError{exitFailed, errors.New("some jobs failed, and --strict allows none")}
+	case report.Status == flow.Partial:
+		return &codedError{exitPartial, errors.New("some jobs failed, within the budget of their stages")}
+	}
+	return nil
+}
+
+// sayFailures writes each stage's failures by what they have in common: a count and one example.
+func sayFailures(w io.Writer, report *flow.Report) {
+	for _, stage := range report.Stages {
+		for _, reason := range stage.Reasons {
+			fmt.Fprintf(w, "%s: %d failed: %s\n", stage.Stage, reason.Count, reason.Message)
+		}
+	}
+}
+
+// resultWriter writes the pipeline's output, once the progress has gone from the screen.
+type resultWriter struct {
+	to     io.Writer
+	before func() // before the first byte
+	begun  bool
+	kept   bytes.Buffer // for --json
+}
+
+func (w *resultWriter) Write(p []byte) (int, error) {
+	if !w.begun {
+		w.begun = true
+		w.before()
+	}
+	return w.to.Write(p)
+}
