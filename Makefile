@@ -1,0 +1,15 @@
+# One line for each thing one does here; `make help` prints this list.
+FUZZTIME ?= 60s
+
+.PHONY: help build test race vet lint tidy fuzz bench fresh ci
+help: ; @grep -E '^[a-z]+:.* [#]# ' Makefile | sed 's/:.* [#]# /\t/'
+build: ; go build -o geartrain ./cmd/geartrain ## the binary, in this folder
+test: ; go test ./... ## what the README says
+race: ; go test -race ./... ## the same under the race detector
+vet: ; go vet ./... ## the compiler's own checks
+lint: ; go tool staticcheck ./... ## staticcheck; what is left out is in staticcheck.conf, with reasons
+tidy: ; go mod tidy -diff ## go.mod and go.sum are as they should be
+fuzz: ; .ci/fuzz $(FUZZTIME) ## every fuzz target for FUZZTIME
+bench: ; go test -run '^$$' -bench . ./... ## the Go benchmarks
+fresh: ; .ci/fresh ## the README's two commands in a fresh clone
+ci: ; .ci/run ## all of it
