@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,8 +74,10 @@ func TestTasksWithOneKeyShareAHandle(t *testing.T) {
 	}
 	for name, end := range map[string]func(s *fakeConn){
 		"told once for each": func(s *fakeConn) {
-			go s.expect(protocol.GetStatus)
+			var asked sync.WaitGroup
+			asked.Go(func() { s.expect(protocol.GetStatus) })
 			each(s, protocol.WorkComplete, "H:1", "done")
+			asked.Wait()
 		},
 		"told once for all": func(s *fakeConn) {
 			s.send(protocol.WorkComplete, "H:1", "done")

@@ -250,6 +250,30 @@ func TestSetSurvivesLostConnections(t *testing.T) {
 	})
 }
 
+// One of two servers goes away for good: its tasks move to the other one.
+func TestSetMovesToTheNextServer(t *testing.T) {
+	t.Parallel()
+	first, second := servertest.Start(t), servertest.Start(t)
+	for _, s := range []*servertest.Server{first, second} {
+		startWorker(t, s.Addr, map[string]gearman.HandlerFunc{"echo": echo})
+	}
+	set := newClient(t, first.Addr, second.Addr).NewTaskSet(t.Context())
+	set.SetLimit(100)
+	on := map[string]int{}
+	for i := range 1000 {
+		set.Add(gearman.Task{Function: "echo", OnComplete: func(r gearman.Result) {
+			on[r.Handle.Server]++
+			if i == 300 {
+				first.Close()
+			}
+		}})
+	}
+	require.NoError(t, set.Wait())
+	require.Equal(t, 1000, on[first.Addr]+on[second.Addr])
+	require.Greater(t, on[first.Addr], 10)
+	require.Greater(t, on[second.Addr], on[first.Addr])
+}
+
 // proxy relays to a server until it is told to cut all connections.
 type proxy struct {
 	ln    net.Listener

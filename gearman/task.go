@@ -29,7 +29,8 @@ type Task struct {
 	// does not count, as far as the client can know: it asks the server now and then whether the job
 	// is running, and counts from when it first saw that, so that the timeout may come late by about a
 	// quarter of it when the job starts at once, and by up to all of it after a long wait in the
-	// queue. The client then stops waiting or tries again, see Retry; it cannot stop the worker.
+	// queue. The client then stops waiting or tries again, see Retry; it cannot stop the worker. A server
+	// that stops answering is not noticed by it: that is for Deadline or the set's context.
 	Timeout time.Duration
 
 	// Deadline is when the task fails with context.DeadlineExceeded, wherever it is by then. Zero:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"os"
 	"runtime"
 	"slices"
@@ -32,7 +33,7 @@ type WorkerConfig struct {
 	Logger         *slog.Logger  // Default: slog.Default()
 
 	// Dial opens connections; TLS and in-memory tests go here. Default: net.Dialer.
-	Dial dialFunc
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Worker does jobs: it offers functions to job servers and calls their handlers.
@@ -82,7 +83,7 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 	cfg.ID = cmp.Or(cfg.ID, defaultID())
 	cfg.Concurrency = cmp.Or(cfg.Concurrency, runtime.GOMAXPROCS(0))
 	cfg.DrainFor = max(cmp.Or(cfg.DrainFor, defaultDrain), 0)
-	cfg.MaxPacketBytes = cmp.Or(cfg.MaxPacketBytes, protocol.DefaultMaxPacket)
+	cfg.MaxPacketBytes = cmp.Or(max(cfg.MaxPacketBytes, 0), protocol.DefaultMaxPacket)
 	return &Worker{
 		config:    cfg,
 		logger:    cmp.Or(cfg.Logger, slog.Default()),
@@ -127,8 +128,7 @@ func (w *Worker) mustNotRun() {
 
 // Run does jobs until ctx ends. Then it drains: it asks for no more work, lets running jobs go on for
 // DrainFor, ends the contexts of the rest with [ErrWorkerStopped], and returns nil once all handlers
-// have returned and all its goroutines are gone. It does not wait less for a handler that ignores
-// its context.
+// have returned and all its goroutines are gone. A handler that ignores its context keeps it waiting.
 //
 // A server that is not there or goes away is dialled again, with backoff, for as long as it takes;
 // jobs that run meanwhile go on, and their ends are reported on the next connection if the server can

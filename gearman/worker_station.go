@@ -71,34 +71,39 @@ func newStation(w *Worker, life context.Context, server string, functions []*fun
 // run dials, serves, and dials again until the station rests.
 func (s *station) run() {
 	delays := redials()
+	level := slog.LevelWarn // only the first of several failures is news
 	for s.rested.Err() == nil {
 		begun := time.Now()
-		err := s.connect()
+		connected, err := s.connect()
 		if s.rested.Err() != nil {
 			break
+		}
+		if connected {
+			level = slog.LevelWarn
 		}
 		if time.Since(begun) >= steady {
 			delays.Reset()
 		}
 		pause := delays.NextBackOff()
-		s.logger.Warn("no connection to the job server, trying again", slog.Any("error", err), slog.Duration("in", pause))
+		s.logger.Log(context.Background(), level, "no connection to the job server, dialling again", slog.Any("error", err), slog.Duration("in", pause))
+		level = slog.LevelDebug
 		sleep(s.rested, pause)
 	}
 	s.dropLate()
 }
 
 // connect is one connection from dial to end. The error says why it ended.
-func (s *station) connect() error {
+func (s *station) connect() (connected bool, err error) {
 	l, err := s.worker.dialing.open(s.rested, s.server)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer s.disconnect(l)
-	s.logger.Debug("connected")
+	s.logger.Info("connected to the job server")
 	s.greet(l)
 	stop := context.AfterFunc(s.rested, func() { s.sayFarewell(l) })
 	defer stop()
-	return l.close(s.read(l))
+	return true, l.close(s.read(l))
 }
 
 // greet tells a new connection who is there, and asks for the first jobs.

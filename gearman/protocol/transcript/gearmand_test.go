@@ -31,6 +31,9 @@ const (
 // these must go otherwise here.
 func TestGearmand(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("starts a hundred processes")
+	}
 	path, err := exec.LookPath("gearmand")
 	if err != nil {
 		t.Skip("gearmand is not installed")
@@ -67,7 +70,7 @@ type gearmand struct {
 
 func startGearmand(t *testing.T, path string, settings map[string]string) *gearmand {
 	port := freePort(t)
-	args := []string{"-p", port, "-L", "127.0.0.1", "-l", "none", "-P", "none"}
+	args := []string{"-p", port, "-L", "127.0.0.1", "-l", "none", "-P", "none", "-t", "1"} // one thread: no step overtakes another
 	if os.Getuid() == 0 {
 		args = append(args, "-u", "root")
 	}

@@ -1,0 +1,189 @@
+package gearman
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/geartrain/geartrain/gearman/protocol"
+)
+
+const (
+	maxHandle = 1 << 10 // bytes of a handle; gearmand's have at most 63
+	maxText   = 1 << 10 // bytes that are kept of an ERROR's code and of its text
+)
+
+var errProtocol = errors.New("gearman: the server breaks the protocol")
+
+// read takes the server's packets until the link ends or the server cannot be followed any more.
+func (s *session) read(l *link) error {
+	for {
+		p, err := l.in.Read()
+		switch {
+		case protocol.Recoverable(err):
+			s.client.log.Warn("packet from the job server ignored", "server", s.server, "error", err)
+			continue
+		case err != nil:
+			return err
+		case p.Magic != protocol.Response:
+			return fmt.Errorf("%w: a %s from it is marked as a request", errProtocol, p.Type)
+		}
+		if err := s.handle(p); err != nil {
+			return err
+		}
+	}
+}
+
+// handle acts on one packet. An error ends the link.
+func (s *session) handle(p protocol.Packet) error {
+	switch p.Type {
+	case protocol.JobCreated:
+		return s.named(p.Args[0])
+	case protocol.Error:
+		s.refused(p)
+	case protocol.WorkData, protocol.WorkWarning, protocol.WorkStatus:
+		if sub := s.recipient(p.Args[0]); sub != nil {
+			sub.report(p)
+		}
+	case protocol.WorkComplete, protocol.WorkFail, protocol.WorkException:
+		s.ended(p)
+	case protocol.StatusRes:
+		s.endTwins(p)
+		s.answer(p)
+	case protocol.StatusResUnique, protocol.EchoRes:
+		s.answer(p)
+	case protocol.OptionRes:
+		s.mu.Lock()
+		s.options = max(s.options-1, 0)
+		s.mu.Unlock()
+	} // what is left is for workers, and harmless
+	return nil
+}
+
+// named takes a JOB_CREATED: the answer to the oldest submission that has none.
+func (s *session) named(handle []byte) error {
+	if len(handle) > maxHandle {
+		return fmt.Errorf("%w: a handle of %d bytes", errProtocol, len(handle))
+	}
+	s.mu.Lock()
+	if len(s.unnamed) == 0 {
+		s.mu.Unlock()
+		return fmt.Errorf("%w: JOB_CREATED without a submission", errProtocol)
+	}
+	sub := s.nextUnnamedLocked()
+	j := s.jobs[string(handle)]
+	if j == nil {
+		j = newAudience(string(handle))
+		s.jobs[j.handle] = j
+	}
+	j.join(sub)
+	s.mu.Unlock()
+	sub.created(Handle{Server: s.server, ID: j.handle})
+	return nil
+}
+
+func (s *session) nextUnnamedLocked() *submission {
+	sub := s.unnamed[0]
+	s.unnamed[0] = nil
+	s.unnamed = s.unnamed[1:]
+	return sub
+}
+
+// refused takes an ERROR. UNKNOWN_OPTION answers our OPTION_REQ; nothing else that a client sends
+// here is refused but submissions, so any other code answers the oldest of those.
+func (s *session) refused(p protocol.Packet) {
+	err := &ServerError{Code: clipped(p.Args[0]), Text: clipped(p.Args[1])}
+	s.mu.Lock()
+	if err.Code == protocol.CodeUnknownOption && s.options > 0 {
+		s.options--
+		s.mu.Unlock()
+		return
+	}
+	if len(s.unnamed) == 0 {
+		s.mu.Unlock()
+		s.client.log.Warn("error from the job server", "server", s.server, "error", err)
+		return
+	}
+	sub := s.nextUnnamedLocked()
+	ending := err.Code == protocol.CodeShuttingDown
+	if ending && s.state == up {
+		s.enterLocked(leaving, err)
+	}
+	s.mu.Unlock()
+	if ending {
+		sub.lost()
+		return
+	}
+	sub.refused(err)
+}
+
+// recipient is whose turn it is to get a report on the job, nil if nobody knows the job.
+func (s *session) recipient(handle []byte) *submission {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if j := s.jobs[string(handle)]; j != nil {
+		return j.next()
+	}
+	return nil
+}
+
+// ended takes the end of a job for one of its submissions. If there are more, and the server should
+// be one that tells each connection only once, it is asked about the job: its answer comes after
+// whatever ends it still had to send, see endTwins.
+func (s *session) ended(p protocol.Packet) {
+	end := endingOf(p)
+	s.mu.Lock()
+	j := s.jobs[string(p.Args[0])]
+	if j == nil || j.excepted && end.why == Failed { // WORK_FAIL after WORK_EXCEPTION: the same end
+		s.mu.Unlock()
+		return
+	}
+	sub := j.leave()
+	j.excepted = j.excepted || end.why == Exception
+	switch {
+	case len(j.waiting) == 0:
+		delete(s.jobs, j.handle)
+	case j.ending == nil:
+		twins := end
+		twins.payload = bytes.Clone(end.payload)
+		j.ending = &twins
+		_ = s.postLocked(protocol.GetStatus, []byte(j.handle)) // the reader learns of a dead link
+	}
+	s.mu.Unlock()
+	sub.ended(end)
+}
+
+// endTwins gives the end of a job to the submissions that the server has sent none for.
+func (s *session) endTwins(p protocol.Packet) {
+	s.mu.Lock()
+	j := s.jobs[string(p.Args[0])]
+	if j == nil || j.ending == nil || isTrue(p.Args[1]) {
+		s.mu.Unlock()
+		return
+	}
+	delete(s.jobs, j.handle)
+	s.mu.Unlock()
+	for _, sub := range j.waiting {
+		end := *j.ending
+		end.payload = bytes.Clone(end.payload)
+		sub.ended(end)
+	}
+}
+
+// answer takes the answer to the oldest question of its kind.
+func (s *session) answer(p protocol.Packet) {
+	s.mu.Lock()
+	q := question{p.Type, string(p.Args[0])}
+	fns := s.questions[q]
+	if len(fns) < 2 {
+		delete(s.questions, q)
+	} else {
+		s.questions[q] = fns[1:]
+	}
+	s.mu.Unlock()
+	if len(fns) > 0 {
+		fns[0](p, nil)
+	}
+}
+
+func clipped(p []byte) string { return string(p[:min(len(p), maxText)]) }
