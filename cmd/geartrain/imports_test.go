@@ -49,10 +49,12 @@ var layers = []layer{
 		"imports run one way"},
 	{"./flow", nil, nil, []string{"./server/..."},
 		"pipelines run on any job server"},
-	{"./...", nil, nil, []string{
-		"github.com/stretchr/testify/...", "pgregory.net/rapid/...", "go.uber.org/goleak/...",
-		"github.com/rogpeppe/go-internal/testscript/...",
-	}, "test libraries stay out of programs"},
+}
+
+// testLibraries are for tests, and for packages that serve tests, whose names end in "test".
+var testLibraries = []string{
+	"github.com/stretchr/testify/...", "pgregory.net/rapid/...", "go.uber.org/goleak/...",
+	"github.com/rogpeppe/go-internal/testscript/...", "testing/...",
 }
 
 func TestImports(t *testing.T) {
@@ -71,6 +73,16 @@ func TestImports(t *testing.T) {
 			for _, path := range p.Deps {
 				require.False(t, belowAny(path, l.reach), "%s reaches %s: %s", p.ImportPath, path, l.because)
 			}
+		}
+	}
+}
+
+func TestTestLibrariesStayOutOfPrograms(t *testing.T) {
+	t.Parallel()
+	for _, p := range listPackages(t) {
+		for _, path := range p.Deps {
+			require.False(t, belowAny(path, testLibraries) && !strings.HasSuffix(p.ImportPath, "test"),
+				"%s reaches %s, which is for tests", p.ImportPath, path)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"io"
-	"log/slog"
 
 	"github.com/spf13/cobra"
 )
@@ -60,6 +59,3 @@ func usageForArguments(cmd *cobra.Command) {
 		return nil
 	}
 }
-
-// discardLogger is for libraries that are to be silent.
-func discardLogger() *slog.Logger { return slog.New(slog.DiscardHandler) }
