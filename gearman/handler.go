@@ -16,11 +16,17 @@ type HandlerFunc func(ctx context.Context, job *Job) ([]byte, error)
 // Middleware wraps a handler, for all jobs of a worker.
 type Middleware = func(HandlerFunc) HandlerFunc
 
+// TimeoutSlack is how much longer than a function's timeout the server waits before it takes a job
+// away: time for a handler, or for a program that is killed, to end.
+const TimeoutSlack = 10 * time.Second
+
 // FunctionConfig is how one function is offered. The zero value is good.
 type FunctionConfig struct {
-	// Timeout is how long one attempt may take. It is announced to the server, which then gives the
-	// job to somebody else, and it ends the handler's context with [ErrJobTimeout]. In whole
-	// milliseconds; a stock gearmand makes them whole seconds. Zero: no limit.
+	// Timeout is how long one attempt may take. When it is over the handler's context ends with
+	// [ErrJobTimeout], and the job with what the handler then returns: a job that always hangs fails
+	// once and does not go round from worker to worker. The server is told the timeout too, with
+	// [TimeoutSlack] added, and gives the job to somebody else when even then nothing was heard of it:
+	// that is for a worker that hangs as a whole. Zero: no limit.
 	Timeout time.Duration
 
 	// MaxParallel is how many jobs of this function run at once, within the worker's Concurrency.
@@ -51,9 +57,9 @@ func checkFunction(name string, c FunctionConfig, h HandlerFunc) error {
 	return nil
 }
 
-// milliseconds is the timeout as the wire has it: never 0 when there is one.
+// milliseconds is the timeout that the server is told.
 func (f *function) milliseconds() int64 {
-	return int64((f.config.Timeout + time.Millisecond - 1) / time.Millisecond)
+	return int64((f.config.Timeout + TimeoutSlack + time.Millisecond - 1) / time.Millisecond)
 }
 
 // refuse is the handler of functions that were never offered, should a server assign one.

@@ -67,7 +67,7 @@ func (o *outcome) append(dst, handle []byte, maxPacket int, numbered bool) []byt
 	if err == nil {
 		return protocol.AppendPacket(dst, protocol.Request, protocol.WorkComplete, handle, o.result)
 	}
-	if text := exceptionText(err); text != "" && !o.taken {
+	if text := o.exceptionText(err); text != "" && !o.taken {
 		dst = protocol.AppendPacket(dst, protocol.Request, protocol.WorkException, handle, []byte(text))
 		if numbered {
 			return dst
@@ -77,13 +77,16 @@ func (o *outcome) append(dst, handle []byte, maxPacket int, numbered bool) []byt
 }
 
 // exceptionText is what is sent of an error, empty for none.
-func exceptionText(err error) string {
-	if errors.Is(err, ErrFail) {
-		return ""
-	}
+func (o *outcome) exceptionText(err error) string {
+	_, final := errors.AsType[*finalError](err)
 	text := err.Error()
-	if _, final := errors.AsType[*finalError](err); final {
+	switch {
+	case errors.Is(err, ErrFail):
+		return ""
+	case final:
 		text = noRetry + text
+	case errors.Is(o.cause, ErrJobTimeout):
+		text = timedOut + text
 	}
 	return text[:min(len(text), maxException)]
 }

@@ -138,12 +138,21 @@ func (sub *submission) ended(e ending) {
 	case e.why == 0:
 		p.end(sub.handle, e.payload, nil)
 	case p.waitsFor(sub):
-		err := p.failure(ErrTaskFailed)
-		err.Exception = e.payload
-		if e.why == Exception && bytes.HasPrefix(e.payload, []byte(noRetry)) {
-			p.fail(err) // the worker's NoRetry
-			return
-		}
+		p.attemptEnded(e)
+	}
+}
+
+// attemptEnded tells what a worker's failure means from how its exception begins.
+func (p *pending) attemptEnded(e ending) {
+	err := p.failure(ErrTaskFailed)
+	err.Exception = e.payload
+	switch {
+	case e.why == Exception && bytes.HasPrefix(e.payload, []byte(noRetry)):
+		p.fail(err)
+	case e.why == Exception && bytes.HasPrefix(e.payload, []byte(timedOut)):
+		err.Err = ErrTimeout
+		p.attemptFailed(TimedOut, err)
+	default:
 		p.attemptFailed(e.why, err)
 	}
 }

@@ -44,6 +44,10 @@ func errNoHandler(function string) error {
 // noRetry begins the text of an exception that is final. It is readable for clients that do not know it.
 const noRetry = "no retry: "
 
+// timedOut begins the text of an exception of an attempt that was ended by the worker's own timeout. To
+// clients that know it, that is a timeout and not an exception.
+const timedOut = "timed out: "
+
 // NoRetry marks a handler's error as final: the same input would fail again. The exception then begins
 // with "no retry: ", by which clients of this package know it. nil stays nil.
 func NoRetry(err error) error {

@@ -22,7 +22,7 @@ func TestWorkerSleepsAndWakes(t *testing.T) {
 		w.HandleWith("slow", FunctionConfig{Timeout: 1500 * time.Microsecond}, echo)
 		c := w.run(t)
 		c.expect("OPTION_REQ "+protocol.OptionCancel, "OPTION_REQ "+protocol.OptionAttempts, "SET_CLIENT_ID test",
-			"CAN_DO echo", "CAN_DO_TIMEOUT slow|2", "GRAB_JOB_UNIQ")
+			"CAN_DO echo", "CAN_DO_TIMEOUT slow|10002", "GRAB_JOB_UNIQ")
 		c.send(protocol.NoJob)
 		c.expect("PRE_SLEEP")
 		c.silent()
@@ -191,12 +191,12 @@ func TestWorkerTimeout(t *testing.T) {
 		})
 		c := w.run(t)
 		c.expect("OPTION_REQ "+protocol.OptionCancel, "OPTION_REQ "+protocol.OptionAttempts, "SET_CLIENT_ID test",
-			"CAN_DO_TIMEOUT f|1000", "GRAB_JOB_UNIQ")
+			"CAN_DO_TIMEOUT f|11000", "GRAB_JOB_UNIQ")
 		c.send(protocol.OptionRes, protocol.OptionCancel)
 		c.send(protocol.OptionRes, protocol.OptionAttempts)
 		begun := time.Now()
 		c.assign("H/1", "f", "")
-		c.expect("WORK_EXCEPTION H/1|"+ErrJobTimeout.Error(), "GRAB_JOB_UNIQ")
+		c.expect("WORK_EXCEPTION H/1|timed out: "+ErrJobTimeout.Error(), "GRAB_JOB_UNIQ")
 		require.Equal(t, time.Second, time.Since(begun))
 		w.finish(t, c)
 	})
