@@ -37,8 +37,7 @@ func TestHello(t *testing.T) {
 	require.Len(t, lines, 12)
 	added, waiting := slices.Index(lines, "done adding tasks"), slices.Index(lines, "waiting")
 	require.Less(t, added, waiting)
-	require.Positive(t, waiting-1, "results arrive before the client waits")
-	require.NotContains(t, lines[0], "waiting")
+	require.Greater(t, waiting, 1, "results arrive before the client waits")
 	for i := range 10 {
 		require.Contains(t, lines, fmt.Sprintf("job %d: hello %d", i, i))
 	}

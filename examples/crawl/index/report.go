@@ -105,24 +105,26 @@ func answer(page web.Page) string {
 }
 
 func (r *report) pageList() {
-	r.heading("Pages (links from the start, pages that link here, links, words, address, title)")
-	for _, page := range r.pages {
-		if !page.IsHTML() || r.twins[page.URL] != "" {
-			continue
-		}
-		words := 0
-		for _, times := range page.Words {
-			words += times
-		}
-		r.printf("%3d %5d %5d %6d  %s  %s\n", r.depth[page.URL], len(r.from[page.URL]),
-			len(page.Links)+len(page.External), words, r.short(page.URL), page.Title)
-	}
+	r.list("Pages (links from the start, pages that link here, links, words, address, title)", r.pageLine)
 	r.list("Other files (pages that link here, bytes, address, type)", func(page web.Page) string {
 		if page.Status/100 != 2 || page.IsHTML() {
 			return ""
 		}
 		return fmt.Sprintf("%9d %8d  %s  %s", len(r.from[page.URL]), page.Bytes, r.short(page.URL), page.Type)
 	})
+}
+
+func (r *report) pageLine(page web.Page) string {
+	if !page.IsHTML() || r.twins[page.URL] != "" {
+		return ""
+	}
+	words := 0
+	for _, times := range page.Words {
+		words += times
+	}
+	line := fmt.Sprintf("%3d %5d %5d %6d  %s  %s", r.depth[page.URL], len(r.from[page.URL]),
+		len(page.Links)+len(page.External), words, r.short(page.URL), page.Title)
+	return strings.TrimRight(line, " ")
 }
 
 // list writes a line for each page that has one, and no title when none has.

@@ -41,7 +41,7 @@ func New(pages fs.FS) http.Handler {
 func huge(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, err := io.WriteString(w, "<!doctype html>\n<title>A page without an end</title>\n<a href=\"/\">Home</a>\n")
-	turn := strings.Repeat("turn after turn ", 1<<10) + "\n"
+	turn := strings.Repeat("and so on ", 1<<10) + "\n"
 	for err == nil {
 		_, err = io.WriteString(w, turn)
 	}
