@@ -108,6 +108,9 @@ func (n *node) at(path []any) *node {
 
 // parseDocument reads YAML into nodes. It gives nil when there is nothing that can be looked at.
 func parseDocument(source []byte, ps *problems) *node {
+	if isTooDeep(ps.lines, ps) {
+		return nil
+	}
 	var document yaml.Node
 	d := yaml.NewDecoder(strings.NewReader(string(source)))
 	if err := d.Decode(&document); err != nil {
@@ -115,14 +118,14 @@ func parseDocument(source []byte, ps *problems) *node {
 			ps.add(span{1, 1, 2}, "missing", "the file is empty", "a pipeline has a name and stages")
 			return nil
 		}
-		reportSyntax(string(source), err, ps)
+		reportSyntax(err, ps)
 		return nil
 	}
 	var second yaml.Node
 	if err := d.Decode(&second); err == nil {
 		ps.add(span{second.Line, max(second.Column, 1), 0}, "yaml-syntax", "a second document begins here", "a file holds one pipeline")
 	} else if err.Error() != "EOF" {
-		reportSyntax(string(source), err, ps)
+		reportSyntax(err, ps)
 		return nil
 	}
 	b := documentBuilder{problems: ps, done: map[*yaml.Node]*node{}}

@@ -163,7 +163,7 @@ func addStage[Out any](verb string, from edge, function string, opts []StageOpti
 }
 
 func defaultName(function string) string {
-	return function[strings.LastIndexByte(function, '.')+1:]
+	return function[strings.LastIndexAny(function, "./:")+1:]
 }
 
 // encodingOf is how values of a type cross the wire, as [gearman.Func] has it.

@@ -2,7 +2,6 @@ package flow
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"testing"
 
@@ -76,7 +75,10 @@ func (s *fakeSet) run(t gearman.Task) (string, error) {
 		return "", &gearman.TaskError{Function: t.Function, Err: context.Cause(s.ctx)}
 	}
 	out, err := h(s.ctx, string(t.Payload))
-	if err != nil && !errors.Is(err, context.Canceled) {
+	switch {
+	case s.ctx.Err() != nil:
+		return "", &gearman.TaskError{Function: t.Function, Err: context.Cause(s.ctx)}
+	case err != nil:
 		err = &gearman.TaskError{Function: t.Function, Attempt: 1, Exception: []byte(err.Error()), Err: gearman.ErrTaskFailed}
 	}
 	return out, err

@@ -2,11 +2,14 @@ package flow
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/geartrain/geartrain/gearman"
 )
+
+var errEqual = errors.New("an equal item failed before")
 
 // job is one item on its way through a stage.
 type job struct {
@@ -59,10 +62,10 @@ func (m *jobMaker) make(it item, place int) (*job, error) {
 	j := &job{stage: m.stage, place: place, item: it}
 	scope, err := m.scope(it, place)
 	if err != nil {
-		return j, &jobError{"item", fmt.Errorf("item %d: %w", place, err)}
+		return j, &jobError{"item", fmt.Errorf("item: %w", err)}
 	}
 	if err := m.fill(j, scope); err != nil {
-		return j, &jobError{"template", fmt.Errorf("item %d: %w", place, err)}
+		return j, &jobError{"template", err}
 	}
 	return j, nil
 }
@@ -185,7 +188,7 @@ func (j *job) join() bool {
 // repeat gives a job the answer of an earlier one.
 func (s *stageRun) repeat(j *job, earlier answer) {
 	if earlier.failed {
-		s.failAt(j, []int{j.place}, &jobError{"equal", fmt.Errorf("equal to item %d, which failed", earlier.place)})
+		s.failAt(j, []int{j.place}, &jobError{"equal", errEqual})
 		return
 	}
 	p, ok, err := s.results.get(earlier.place)

@@ -62,6 +62,8 @@ type stageSource struct {
 	fields fields
 	waits  bool // it has needs or stream: its place in the list does not count
 	needs  []*node
+
+	hasMatrix bool // which is not supported yet
 }
 
 // placedTemplate is a template with where it stands, and the stage it belongs to.
@@ -98,16 +100,19 @@ func (l *loader) readable(source []byte) bool {
 	line, start := 1, 0
 	for i := 0; i < len(source); {
 		r, n := utf8.DecodeRune(source[i:])
-		at := span{line: line, column: utf8.RuneCount(source[start:i]) + 1}
+		message, hint := "", ""
 		switch {
 		case r == utf8.RuneError && n == 1:
-			l.add(at, "yaml-syntax", "the file is not UTF-8 text", "")
-			return false
+			message = "the file is not UTF-8 text"
 		case r < ' ' && r != '\n' && r != '\t' && r != '\r' || r == 0x7f:
-			l.add(at, "yaml-syntax", fmt.Sprintf("control character U+%04X", r), `in double quotes it can be written as an escape`)
-			return false
+			message, hint = fmt.Sprintf("control character U+%04X", r), "in double quotes it can be written as an escape"
 		case r == '\n':
 			line, start = line+1, i+1
+		}
+		if message != "" {
+			column := utf8.RuneCount(source[start:i]) + 1
+			l.add(span{line, column, column + 1}, "yaml-syntax", message, hint)
+			return false
 		}
 		i += n
 	}

@@ -1,13 +1,12 @@
 package flow
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"net"
 	"regexp"
 	"strconv"
-
-	"crypto/sha256"
 )
 
 // top reads the whole pipeline.
@@ -128,9 +127,11 @@ func (l *loader) longParam(p *Param, n *node) {
 		}
 	}
 	if n := f["enum"]; n != nil {
+		var enum []any
 		for _, child := range n.list {
-			p.Enum = append(p.Enum, l.paramValue(p, child))
+			enum = append(enum, l.paramValue(p, child))
 		}
+		p.Enum = enum
 	}
 	l.paramSense(p, f)
 	if n := f["default"]; n != nil && !n.isNull() {
@@ -171,8 +172,7 @@ func (l *loader) paramSense(p *Param, f fields) {
 
 // paramDefault is a value of the parameter's type, or a template that gives one.
 func (l *loader) paramDefault(p *Param, n *node) any {
-	t := l.template(n, "default", nil, []string{ContextRun})
-	if t.IsZero() || !t.IsConstant() {
+	if t := l.template(n, "default", nil, []string{ContextRun}); !t.IsConstant() {
 		return t
 	}
 	return l.paramValue(p, n)
@@ -204,7 +204,7 @@ func (l *loader) readFunctions(n *node) {
 	if n == nil {
 		return
 	}
-	contexts := []string{ContextParams, ContextEnv, ContextRun}
+	contexts := []string{ContextParams, ContextItem} // item: the arguments that the job was given
 	for _, e := range n.entries {
 		f := l.read(e.value, functionPlace, e.key.text)
 		fn := &Function{

@@ -17,10 +17,11 @@ func (l *loader) readStages(n *node) {
 	}
 	seen := map[string]*stageSource{}
 	for _, child := range n.list {
-		s := &stageSource{at: child.span}
+		s := &stageSource{at: child.span, hasMatrix: child.get("matrix") != nil}
 		s.fields = l.read(child, stagePlace, child.get("name").string())
 		if name := s.fields["name"]; name != nil {
-			s.at, s.Name = name.span, l.name(name, "a stage")
+			l.name(name, "a stage")
+			s.at, s.Name = name.span, name.text
 		} else if child.kind == mapNode && child.get("name") == nil {
 			l.add(child.span, "missing", "the stage has no name", "write name: NAME")
 		}
@@ -96,6 +97,9 @@ func (l *loader) readItems(s *stageSource) {
 			s.fields["args"] = nil
 			l.template(args, "args", s, planContexts())
 		}
+	}
+	if s.hasMatrix {
+		s.Input.Kind = FromValue // so that its expressions may use item
 	}
 	s.Input.Batch = l.positive(s.fields["batch"], "batch")
 	if s.Input.Kind == Once {

@@ -210,22 +210,15 @@ func (l *loader) template(n *node, key string, stage *stageSource, contexts []st
 	if n == nil {
 		return Template{}
 	}
-	t, err := Compile(n.json(), contexts...)
-	if err != nil {
-		l.templateErrors(n, err)
-		return Template{}
+	t, errs := compileTemplate(n.json(), contexts)
+	for _, err := range errs {
+		l.templateError(n, err)
 	}
 	l.templates = append(l.templates, placedTemplate{Template: t, node: n, stage: stage, key: key})
 	return t
 }
 
-func (l *loader) templateErrors(n *node, err error) {
-	if all, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, err := range all.Unwrap() {
-			l.templateErrors(n, err)
-		}
-		return
-	}
+func (l *loader) templateError(n *node, err error) {
 	var x *ExpressionError
 	if !errors.As(err, &x) {
 		l.add(n.span, "value", err.Error(), "")

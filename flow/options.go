@@ -11,7 +11,8 @@ import (
 // makes no sense panics when the pipeline is defined, at the start of the program.
 type StageOption func(*Stage)
 
-// Name names the stage. Default: the function's name, of one with dots what is after the last.
+// Name names the stage: letters, digits, - and _, the first no digit. Default: the function's name, or what
+// is after the last dot, slash or colon in it.
 func Name(name string) StageOption { return func(s *Stage) { s.Name = name } }
 
 // Streamed makes the stage begin with the first result of the stage before, instead of waiting for

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 )
 
 // Pipeline is a plan whose input and output have types. It may be run many times at once.
@@ -26,10 +27,10 @@ func Define[In, Out any](name string, build func(Stream[In]) Single[Out], opts .
 		b := &builder{plan: p}
 		input := Input{Kind: FromInput, Encoding: encodingOf[In]()}
 		out := build(Stream[In]{edge{builder: b, input: input}})
-		b.finish(out.edge)
 		for _, option := range opts {
 			option(p)
 		}
+		b.finish(out.edge)
 	}()
 	return &Pipeline[In, Out]{plan: p}
 }
@@ -65,8 +66,11 @@ func (b *builder) check(i int, s Stage) {
 	before := func(name string) bool {
 		return slices.ContainsFunc(b.plan.Stages[:i], func(s Stage) bool { return s.Name == name })
 	}
-	if s.Name == "" || s.Function == "" {
-		panic(fmt.Errorf("stage %d has no name or no function", i+1))
+	if s.Function == "" {
+		panic(fmt.Errorf("stage %d has no function", i+1))
+	}
+	if !validName.MatchString(s.Name) {
+		panic(fmt.Errorf("a stage cannot be named %q; give it another flow.Name, of letters, digits, - and _", s.Name))
 	}
 	if before(s.Name) {
 		panic(fmt.Errorf("stage %q is there twice; give one of them another flow.Name", s.Name))
@@ -80,11 +84,21 @@ func (b *builder) check(i int, s Stage) {
 
 // outputOf is the expression for an output that is not simply the last stage's.
 func outputOf(in Input) string {
-	field := "result"
-	if in.Gather {
-		field = "results"
+	if !in.Gather {
+		return fmt.Sprintf("${{ stages.%s.result }}", in.From[0])
 	}
-	return fmt.Sprintf("${{ stages.%s.%s }}", in.From[0], field)
+	lists := make([]string, len(in.From))
+	for i, name := range in.From {
+		lists[i] = "stages." + name + ".results"
+	}
+	list := lists[0]
+	if len(lists) > 1 {
+		list = "flatten([" + strings.Join(lists, ", ") + "])"
+	}
+	if in.Flatten {
+		list = "flatten(" + list + ")"
+	}
+	return "${{ " + list + " }}"
 }
 
 // Plan is the untyped graph, the same that the YAML form becomes.

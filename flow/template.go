@@ -65,16 +65,26 @@ func (e *ExpressionError) Error() string {
 // allowed (see [ContextParams] and those after it); any other name among them is another name for
 // item. The error joins an [ExpressionError] for each thing that is wrong.
 func Compile(source any, allowed ...string) (Template, error) {
+	t, errs := compileTemplate(source, allowed)
+	if len(errs) > 0 {
+		return Template{}, errors.Join(errs...)
+	}
+	return t, nil
+}
+
+// maxExpressions is how many expressions one template may have.
+const maxExpressions = 2000
+
+// compileTemplate gives what it could understand even when something is wrong, so that the rest of
+// it can be checked too.
+func compileTemplate(source any, allowed []string) (Template, []error) {
 	v, err := normalize(source, 0)
 	if err != nil {
-		return Template{}, err
+		return Template{}, []error{err}
 	}
 	c := templateCompiler{allowed: allowed}
 	root := c.compile(v, nil)
-	if len(c.errs) > 0 {
-		return Template{}, errors.Join(c.errs...)
-	}
-	return Template{root: root, uses: c.uses}, nil
+	return Template{root: root, uses: c.uses}, c.errs
 }
 
 // Value makes a template that is a plain value: ${{ in its strings means nothing.
@@ -159,6 +169,7 @@ func (t Template) MarshalJSON() ([]byte, error) {
 // templateCompiler collects what is wrong and what is used while it walks the value.
 type templateCompiler struct {
 	allowed []string
+	count   int // of expressions
 	uses    []use
 	errs    []error
 }
@@ -205,6 +216,12 @@ func (c *templateCompiler) compileText(s string, path []any) *templateNode {
 	for _, p := range pieces {
 		if !p.isExpression {
 			n.parts = append(n.parts, templatePart{text: p.text})
+			continue
+		}
+		if c.count++; c.count > maxExpressions {
+			if c.count == maxExpressions+1 {
+				c.fail(fmt.Errorf("more than %d expressions in one value", maxExpressions), path, p.offset)
+			}
 			continue
 		}
 		x, err := compileExpression(p.text, c.allowed)

@@ -162,7 +162,7 @@ func TestCompileErrors(t *testing.T) {
 		{"${{ $env }}", 4, `unknown name "$env"`},
 		{"${{ $work }}", 4, `unknown name "$work"`},
 		{"${{ $step(1, 2) }}", 4, `$step has`},
-		{"${{ map([1], map([2], map([3], 1))) }}", 26, "nested more than 2 deep"},
+		{"${{ map([1], map([2], map([3], 1))) }}", 22, "nested more than 2 deep"},
 		{"${{ b'x' }}", 4, "bytes are not a JSON value"},
 	} {
 		_, err := Compile(c.source, allContexts()...)

@@ -47,6 +47,32 @@ func (l *loader) checkUse(t placedTemplate, u use) {
 		}
 	case ContextRun:
 		l.checkRunUse(t, u, at)
+	default:
+		l.checkField(t, u, at)
+	}
+}
+
+// checkField finds fields of results that are text, since nothing says that they are JSON.
+func (l *loader) checkField(t placedTemplate, u use, at span) {
+	s := t.stage
+	if s == nil || u.name == "" {
+		return
+	}
+	from := s
+	if s.isItem(u) {
+		in := s.Input
+		if in.Kind != FromStages || in.Flatten || in.Batch > 0 || in.Gather || s.Discover != nil {
+			return
+		}
+		if from = l.stage(in.From[0]); from == nil {
+			return
+		}
+	} else if u.context != ContextResult {
+		return
+	}
+	if from.Output == TextOutput {
+		l.warn(at, "type", fmt.Sprintf("a result of stage %q is text, which has no field %q", from.Name, u.name),
+			fmt.Sprintf("write output: json in stage %q if it gives JSON", from.Name))
 	}
 }
 
@@ -107,10 +133,11 @@ func (l *loader) checkKey(s *stageSource) {
 		return
 	}
 	what, part := "key", s.Key
-	if part.IsZero() {
+	if part.IsZero() && s.Command == nil {
+		// The key of a command's job has the item in any case.
 		what, part = "args", s.Args
 	}
-	if part.IsZero() {
+	if part.IsZero() || s.fields[what] == nil {
 		return
 	}
 	if !s.usesItem(part) {

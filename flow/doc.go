@@ -1,0 +1,43 @@
+// Package flow is pipelines of task sets: written in Go or in YAML, both become one [Plan], and a
+// [Runner] runs it on Gearman job servers.
+//
+// # A stage is a task set
+//
+// Its jobs start as they are added, and it has ended when its input has ended and all its jobs have.
+// Between stages there is a barrier, unless an edge is streamed:
+//
+//	            barrier (the default)              stream
+//	a: ████████                            a: ████████
+//	b:         │██████                     b:    ███████
+//	c:                │███                 c:           │███  (needs both: a barrier again)
+//
+// The barrier is a counter with one owner; it opens once, whatever way the jobs end. A stage may feed
+// itself ([Recurse], discover): it has ended when nothing is queued or running.
+//
+// # The life of a job
+//
+//	item ──► arguments, key ──► [rate] ──► submitted ──► result ──► kept, passed on
+//	                              │            │  ▲
+//	                              │            │  └ again, with the same key: joins it if it still runs
+//	                              └ dropped    └──► failed ──► counted against the budget
+//
+// The key comes from function, version, scope and arguments ([KeyParts]). So a job that is tried again,
+// or whose run is started again, is the same job and not a second one. Equal items of one stage are one
+// job, and each gets the result.
+//
+// # Results
+//
+// A result is text, without its final line end; [Encoding] says how else it is read. Results are bytes
+// on their way from stage to stage, decoded only where an expression looks at them. They are kept in a
+// temporary file beyond a small size and read from there in order, so a run over millions of items takes
+// the memory of its window: [Runner].Window jobs for each stage.
+//
+// What must be in memory as a whole is bounded: a list that an expression asks for, and a list that is
+// made into one job, are errors over 64 MiB, which [Batch] cures.
+//
+// # Reading order
+//
+// dsl.go and options.go are the Go form, load.go begins the YAML form, plan.go is what both become.
+// run.go is the life of a run, stage.go that of a stage; intake.go adds its jobs, answers.go takes what
+// becomes of them. commands.go is the worker's side of run: and functions:.
+package flow

@@ -1,0 +1,204 @@
+package flow_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/flowtest"
+	"github.com/geartrain/geartrain/gearman"
+)
+
+func load(t testing.TB, text string) *flow.Plan {
+	t.Helper()
+	plan, problems, err := flow.Load("p.yaml", strings.NewReader(text))
+	require.NoError(t, err, "%v", problems)
+	return plan
+}
+
+func TestRetryJoinsTheJobThatStillRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := gearman.NewFunc[string, string]("slow")
+		var runs atomic.Int32
+		pipeline := flow.Define("p", func(in flow.Stream[string]) flow.Single[[]string] {
+			return flow.Gather(flow.Each(in, slow, flow.Timeout(time.Minute), flow.Attempts(5)))
+		})
+		out, err := flowtest.Run(t, pipeline, []string{"x"}, flowtest.Do(slow, func(_ context.Context, in string) (string, error) {
+			runs.Add(1)
+			time.Sleep(3 * time.Minute)
+			return in + " done", nil
+		}))
+		require.NoError(t, err)
+		require.Equal(t, []string{"x done"}, out)
+		require.EqualValues(t, 1, runs.Load(), "each attempt had the same key")
+	})
+}
+
+func TestFailedJobIsTriedAgainWithTheSameKey(t *testing.T) {
+	t.Parallel()
+	f := gearman.NewFunc[string, string]("f")
+	var keys [3]atomic.Value
+	var runs atomic.Int32
+	pipeline := flow.Define("p", func(in flow.Stream[string]) flow.Single[[]string] {
+		return flow.Gather(flow.Each(in, f, flow.Attempts(3)))
+	})
+	out, err := flowtest.Run(t, pipeline, []string{"x"}, flowtest.Do(f, func(ctx context.Context, in string) (string, error) {
+		job, _ := gearman.JobFrom(ctx)
+		n := runs.Add(1)
+		keys[n-1].Store(job.Key())
+		if n < 3 {
+			return "", errors.New("not yet")
+		}
+		return in, nil
+	}))
+	require.NoError(t, err)
+	require.Equal(t, []string{"x"}, out)
+	require.Equal(t, keys[0].Load(), keys[1].Load())
+	require.Equal(t, keys[0].Load(), keys[2].Load())
+}
+
+func TestStreamedEdgeOnARealServer(t *testing.T) {
+	t.Parallel()
+	fetch, parse := gearman.NewFunc[string, string]("fetch"), gearman.NewFunc[string, string]("parse")
+	parsed := make(chan string, 2)
+	pipeline := flow.Define("p", func(in flow.Stream[string]) flow.Single[[]string] {
+		return flow.Gather(flow.Each(flow.Each(in, fetch), parse, flow.Streamed()))
+	})
+	out, err := flowtest.Run(t, pipeline, []string{"slow", "quick"},
+		flowtest.Do(fetch, func(_ context.Context, p string) (string, error) {
+			if p == "slow" {
+				<-parsed // of the quick one
+			}
+			return p, nil
+		}),
+		flowtest.Do(parse, func(_ context.Context, p string) (string, error) {
+			parsed <- p
+			return p, nil
+		}))
+	require.NoError(t, err)
+	require.Equal(t, []string{"quick", "slow"}, out)
+}
+
+func TestInputIsWorkedOnWhileMoreIsSent(t *testing.T) {
+	t.Parallel()
+	f := gearman.NewFunc[int, int]("double")
+	done := make(chan int, 1)
+	runner := flowtest.NewRunner(t, flowtest.Do(f, func(_ context.Context, n int) (int, error) {
+		done <- n
+		return 2 * n, nil
+	}))
+	pipeline := flow.Define("p", func(in flow.Stream[int]) flow.Single[[]int] { return flow.Gather(flow.Each(in, f)) })
+	run, err := pipeline.Start(t.Context(), runner, flow.RunOptions{})
+	require.NoError(t, err)
+	for i := range 3 {
+		require.NoError(t, run.Send(t.Context(), i))
+		require.Equal(t, i, <-done, "before the next one is sent")
+	}
+	run.CloseInput()
+	out, err := run.Wait()
+	require.NoError(t, err)
+	require.Equal(t, []int{0, 2, 4}, out)
+	require.ErrorIs(t, run.Send(t.Context(), 1), flow.ErrInputClosed)
+}
+
+func TestCrawlThatFeedsItself(t *testing.T) {
+	t.Parallel()
+	type page struct{ Links []int }
+	fetch := gearman.NewFunc[int, page]("fetch")
+	index := gearman.NewFunc[[]page, int]("index")
+	pipeline := flow.Define("crawl", func(in flow.Stream[int]) flow.Single[int] {
+		links := func(p page) iter.Seq[int] {
+			return func(yield func(int) bool) {
+				for _, link := range p.Links {
+					if !yield(link) {
+						return
+					}
+				}
+			}
+		}
+		return flow.Reduce(flow.Recurse(in, fetch, links), index)
+	})
+	var fetched atomic.Int32
+	out, err := flowtest.Run(t, pipeline, []int{0, 0},
+		flowtest.Do(fetch, func(_ context.Context, n int) (page, error) {
+			fetched.Add(1)
+			return page{[]int{(2*n + 1) % 500, (2*n + 2) % 500, n, 0}}, nil
+		}),
+		flowtest.Do(index, func(_ context.Context, all []page) (int, error) { return len(all), nil }))
+	require.NoError(t, err)
+	require.Equal(t, 500, out)
+	require.EqualValues(t, 500, fetched.Load())
+}
+
+// TestManyItemsTakeTheMemoryOfTheWindow sends 100 MB through two stages.
+func TestManyItemsTakeTheMemoryOfTheWindow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("100,000 jobs take some seconds")
+	}
+	const items = 50_000
+	f := gearman.NewFunc[string, string]("pad")
+	runner := flowtest.NewRunner(t, flowtest.Do(f, func(_ context.Context, in string) (string, error) {
+		return in[:10] + strings.Repeat(".", 1000), nil
+	}))
+	runner.TempDir = t.TempDir()
+	plan := &flow.Plan{Name: "p", Stages: []flow.Stage{
+		{Name: "first", Function: "pad", Input: flow.Input{Kind: flow.FromInput}},
+		{Name: "second", Function: "pad", Input: flow.Input{Kind: flow.FromStages, From: []string{"first"}}},
+	}}
+	in := func(yield func([]byte) bool) {
+		for i := range items {
+			if !yield(fmt.Appendf(nil, "%010d", i)) {
+				return
+			}
+		}
+	}
+	peak := watchHeap(t)
+	lines := &lineCounter{}
+	report, err := plan.Run(t.Context(), runner, flow.RunOptions{Input: in, Output: lines})
+	require.NoError(t, err)
+	require.Equal(t, items, report.Stages[1].Done)
+	require.Equal(t, items, lines.count)
+	most := peak()
+	t.Logf("%d jobs, 100 MB of results, at most %d MiB of heap", 2*items, most>>20)
+	require.Less(t, most, uint64(80<<20))
+}
+
+type lineCounter struct{ count int }
+
+func (l *lineCounter) Write(p []byte) (int, error) {
+	l.count += strings.Count(string(p), "\n")
+	return len(p), nil
+}
+
+// watchHeap measures the heap until what it returns is called, which gives the most that was seen.
+func watchHeap(t testing.TB) (peak func() uint64) {
+	ctx, stop := context.WithCancel(t.Context())
+	most := make(chan uint64, 1)
+	go func() {
+		var top uint64
+		for ctx.Err() == nil {
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			top = max(top, m.HeapAlloc)
+			select {
+			case <-time.After(20 * time.Millisecond):
+			case <-ctx.Done():
+			}
+		}
+		most <- top
+	}()
+	return func() uint64 {
+		stop()
+		return <-most
+	}
+}
