@@ -38,9 +38,10 @@ type Config struct {
 	// WORK_WARNING and WORK_STATUS for the peer are dropped and counted. Default: 64 MiB
 	MaxOutbox int
 
-	// MaxMemory is how many bytes may be held for peers in all: buffers, outboxes and the payloads of
-	// jobs. At the limit submissions are answered with ERROR, large packets are not read further,
-	// and slow peers get a 64th of MaxOutbox; running work goes on. Default: no limit
+	// MaxMemory is how many bytes may be held for peers in all: packets that are being read, and
+	// outboxes. What the queue holds is bounded by Queue's limits instead. At the limit submissions
+	// are answered with ERROR, large packets are not read further, and slow peers get a 64th of
+	// MaxOutbox; running work goes on. Default: no limit
 	MaxMemory int64
 
 	// ReadTimeout is how long half a packet may wait for the rest; every 64 KiB of it that arrive give

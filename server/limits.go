@@ -22,7 +22,6 @@ const chargeStep = 8 << 10
 type limits struct {
 	cfg    *Config
 	memory atomic.Int64 // bytes in readers' buffers and outboxes
-	jobs   atomic.Int64 // bytes of payloads in the queue, as of the last turn
 	pool   sync.Pool    // chunks of smallChunk bytes
 
 	mu        sync.Mutex         // guards the following
@@ -36,12 +35,9 @@ func newLimits(cfg *Config) *limits {
 	return l
 }
 
-// held is the number of bytes that count against MaxMemory.
-func (l *limits) held() int64 { return l.memory.Load() + l.jobs.Load() }
-
 // exhausted reports whether extra more bytes would be over MaxMemory.
 func (l *limits) exhausted(extra int) bool {
-	return l.cfg.MaxMemory > 0 && l.held()+int64(extra) > l.cfg.MaxMemory
+	return l.cfg.MaxMemory > 0 && l.memory.Load()+int64(extra) > l.cfg.MaxMemory
 }
 
 // outbox is the bound of one peer's outbox now.
@@ -121,15 +117,6 @@ func (p *peerLog) warn(msg string, args ...any) {
 		args = append(args, "left_out", n)
 	}
 	p.log.Warn(msg, args...)
-}
-
-// quote makes a peer's bytes fit for a log line or an error text.
-func quote(b []byte) string {
-	const most = 64
-	if len(b) > most {
-		return fmt.Sprintf("%q...", b[:most])
-	}
-	return fmt.Sprintf("%q", b)
 }
 
 // tooMany is what a peer is told that is over a limit of connections.

@@ -63,7 +63,7 @@ func (s *Server) Snapshot() Snapshot {
 		Started:     s.started,
 		Draining:    c.draining != nil,
 		Connections: len(c.peers),
-		Memory:      s.limits.held(),
+		Memory:      s.limits.memory.Load(),
 		Counters:    c.counts,
 		Queue:       c.state.Counters(),
 		Levels:      c.state.Levels(),

@@ -38,7 +38,7 @@ type Limits struct {
 
 // Policy is what holds for the functions whose names match Pattern.
 type Policy struct {
-	Pattern  string // as in [path.Match]; "" or "*" matches every name without a slash
+	Pattern  string // as in [path.Match], but a slash is a character like any other
 	Conflict Conflict
 }
 

@@ -29,7 +29,7 @@ func (s *State) expire(slot uint32) {
 	s.counters.Timeouts++
 	s.tellCancelled(j, a, reasonTimeout)
 	if !a.numbered {
-		a.worker.late = append(a.worker.late, j.serial)
+		a.worker.addLate(j.serial)
 	}
 	s.recordLoss(j, reasonTimeout)
 	s.requeue(slot, j)

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"path"
+	"strings"
 
 	"github.com/geartrain/geartrain/gearman/protocol"
 )
@@ -63,7 +64,8 @@ func (s *State) functionFor(p *peer, name []byte) *function {
 
 func (s *State) conflictOf(name string) Conflict {
 	for _, p := range s.cfg.Policies {
-		if ok, err := path.Match(p.Pattern, name); ok && err == nil {
+		ok, err := path.Match(strings.ReplaceAll(p.Pattern, "/", "\x00"), strings.ReplaceAll(name, "/", "\x00"))
+		if ok && err == nil {
 			return p.Conflict
 		}
 	}

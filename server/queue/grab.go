@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -63,7 +64,8 @@ func (s *State) assign(p *peer, a *ability, slot uint32, detail Detail) {
 	f.running++
 	at := s.startAttempt(slot, j, p)
 	if a.timeout > 0 {
-		s.deadlines.add(slot, int64(s.now.Sub(s.epoch)+a.timeout))
+		elapsed := s.now.Sub(s.epoch)
+		s.deadlines.add(slot, int64(elapsed+min(a.timeout, math.MaxInt64-elapsed)))
 	}
 	if p.excepted == j.serial {
 		p.excepted = 0

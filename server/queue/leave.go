@@ -1,14 +1,13 @@
 package queue
 
-// leave undoes everything that a connection stood for. Its running jobs go back to the heads of
-// their classes in the order in which it had got them.
+// leave undoes everything that a connection stood for: first what it waited for, so that nobody is
+// woken for a job that goes with it, then what it could do, then what it had. Its running jobs go
+// back to the heads of their classes in the order in which it had got them.
 func (s *State) leave(ev *Leave) {
 	p := s.peer(ev.Peer)
 	if p == nil {
 		return
 	}
-	p.asleep = false
-	s.resetAbilities(p)
 	for p.seat != 0 {
 		slot := s.seats.at(p.seat).job
 		s.detachClient(p.seat)
@@ -17,6 +16,7 @@ func (s *State) leave(ev *Leave) {
 			s.remove(slot, j)
 		}
 	}
+	s.resetAbilities(p)
 	for p.last != 0 {
 		slot := s.attempts.at(p.last).job
 		s.counters.Lost++

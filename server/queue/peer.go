@@ -35,6 +35,9 @@ type peer struct {
 	late []uint64
 }
 
+// maxLate bounds what a worker that never reports can cost a grab.
+const maxLate = 256
+
 // settle says that the worker is no longer expected to grab, and for which function it was.
 func (p *peer) settle() *function {
 	f := p.owes
@@ -43,6 +46,15 @@ func (p *peer) settle() *function {
 		p.owes = nil
 	}
 	return f
+}
+
+// addLate notes an attempt that was taken from p. Of a worker that never reports only the newest are
+// remembered.
+func (p *peer) addLate(serial uint64) {
+	if len(p.late) >= maxLate {
+		p.late = slices.Delete(p.late, 0, 1)
+	}
+	p.late = append(p.late, serial)
 }
 
 // barred says that p must not be given the job.

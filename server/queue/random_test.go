@@ -23,7 +23,10 @@ func TestRandomEvents(t *testing.T) {
 			JobRetries:   rapid.SampledFrom([]int{0, 0, 1, 3}).Draw(t, "retries"),
 			WakeUp:       rapid.SampledFrom([]int{0, 1, 2}).Draw(t, "wakeup"),
 		}
-		w := &world{T: t, state: New(cfg), model: newModel(cfg), now: time.Unix(1_700_000_000, 0)}
+		w := &world{T: t, state: New(cfg), twin: New(cfg), model: newModel(cfg), now: time.Unix(1_700_000_000, 0)}
+		if rapid.Bool().Draw(t, "sleepers") {
+			w.addSleepers()
+		}
 		for range rapid.IntRange(1, 120).Draw(t, "events") {
 			w.apply(w.draw())
 		}
@@ -34,6 +37,7 @@ func TestRandomEvents(t *testing.T) {
 type world struct {
 	*rapid.T
 	state   *State
+	twin    *State // gets the same events
 	model   *model
 	now     time.Time
 	out     []Effect
@@ -42,8 +46,22 @@ type world struct {
 	handles []string
 }
 
+// addSleepers is a beginning in which wake-ups matter.
+func (w *world) addSleepers() {
+	for range 4 {
+		w.joined++
+		w.peers = append(w.peers, w.joined)
+		w.apply(&Join{Peer: w.joined})
+		for _, f := range rapid.SampledFrom([][]string{{"a"}, {"a", "b"}, {"b"}, {}}).Draw(w.T, "functions") {
+			w.apply(&CanDo{Peer: w.joined, Function: []byte(f), Timeout: rapid.SampledFrom([]time.Duration{0, 50 * time.Millisecond}).Draw(w.T, "timeout")})
+		}
+		w.apply(&PreSleep{Peer: w.joined})
+	}
+}
+
 func (w *world) apply(ev Event) {
 	w.out = w.state.Apply(w.now, ev, w.out[:0])
+	require.Equal(w, render(w.out), render(w.twin.Apply(w.now, ev, nil)), "the same events give the same effects")
 	for i := range w.out {
 		if e := &w.out[i]; e.Type == protocol.JobAssign || e.Type == protocol.JobAssignUniq || e.Type == protocol.JobAssignAll || e.Type == protocol.JobCreated {
 			w.handles = append(w.handles, string(e.Args[0]))
@@ -63,14 +81,14 @@ func (w *world) draw() Event {
 	}
 	p := rapid.SampledFrom(w.peers).Draw(w.T, "peer")
 	f := []byte(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(w.T, "function"))
-	switch rapid.IntRange(0, 19).Draw(w.T, "kind") {
+	switch rapid.IntRange(0, 22).Draw(w.T, "kind") {
 	case 0, 1, 2, 3, 4:
 		return w.drawSubmit(p, f)
 	case 5:
 		return &CanDo{Peer: p, Function: f, Timeout: rapid.SampledFrom([]time.Duration{0, 50 * time.Millisecond, time.Second}).Draw(w.T, "timeout")}
 	case 6, 7, 8:
 		return &Grab{Peer: p, Detail: Detail(rapid.IntRange(0, 2).Draw(w.T, "detail"))}
-	case 9, 10:
+	case 9, 10, 20, 21, 22:
 		return &PreSleep{Peer: p}
 	case 11, 12, 13:
 		return w.drawReport(p)
@@ -125,7 +143,8 @@ func (w *world) drawHandle() string {
 	return w.handles[max(0, len(w.handles)-1-rapid.IntRange(0, 8).Draw(w.T, "handle"))]
 }
 
-// drain brings in one good worker and lets time pass until nothing is left.
+// drain brings in one good worker, which grabs only when it was woken, and lets time pass until
+// nothing is left.
 func (w *world) drain() {
 	for _, p := range slices.Clone(w.peers) {
 		if len(w.state.peers[p].late) > 0 || w.state.peers[p].running > 0 {
@@ -138,19 +157,42 @@ func (w *world) drain() {
 	for _, f := range []string{"a", "b", "c"} {
 		w.apply(&CanDo{Peer: good, Function: []byte(f)})
 	}
-	for range 1000 {
+	w.sleep(good)
+	for _, p := range slices.Sorted(maps.Keys(w.state.peers)) {
+		if p != good {
+			w.apply(&ResetAbilities{Peer: p})
+			w.workIfWoken(good)
+		}
+	}
+	for range 5 { // no job is scheduled further ahead
 		w.now = w.now.Add(time.Second)
 		w.apply(&Tick{})
-		w.apply(&Grab{Peer: good})
-		if e := w.out[0]; e.Type == protocol.JobAssign {
-			w.apply(&Report{Peer: good, Kind: Complete, Handle: slices.Clone(e.Args[0])})
-		} else if w.state.jobs.n == 0 {
-			break
-		}
+		w.workIfWoken(good)
 	}
 	require.Zero(w, w.state.jobs.n, "jobs left: %v", slices.Collect(w.state.Jobs()))
 	for _, p := range slices.Sorted(maps.Keys(w.state.peers)) {
 		w.apply(&Leave{Peer: p})
 	}
-	require.Equal(w, Levels{DeadLetters: len(w.state.dead)}, w.state.Levels(), fmt.Sprint(w.state.functions))
+	require.Equal(w, Levels{DeadLetters: len(w.state.dead)}, w.state.Levels())
+}
+
+func (w *world) sleep(p Peer) {
+	w.apply(&PreSleep{Peer: p})
+	w.workIfWoken(p)
+}
+
+// workIfWoken lets p work until nothing is left, if the last effects wake it.
+func (w *world) workIfWoken(p Peer) {
+	if !slices.Contains(render(w.out), fmt.Sprint(p, " NOOP")) {
+		return
+	}
+	for {
+		w.apply(&Grab{Peer: p})
+		e := w.out[0]
+		if e.Type == protocol.NoJob {
+			break
+		}
+		w.apply(&Report{Peer: p, Kind: Complete, Handle: slices.Clone(e.Args[0])})
+	}
+	w.sleep(p)
 }

@@ -80,6 +80,9 @@ func (s *State) Apply(now time.Time, ev Event, out []Effect) []Effect {
 	if s.epoch.IsZero() {
 		s.epoch = now
 	}
+	if cap(s.text) > maxText {
+		s.text = nil
+	}
 	s.now, s.out, s.text = now, out, s.text[:0]
 	s.apply(ev)
 	out, s.out = s.out, nil
@@ -158,6 +161,9 @@ func (s *State) NextDeadline() (time.Time, bool) {
 	}
 	return s.now.Add(wait), found
 }
+
+// maxText is how much memory for an event's text is kept for the next one.
+const maxText = 64 << 10
 
 // clockCheck is how long a clock that was set can go unnoticed.
 const clockCheck = time.Minute

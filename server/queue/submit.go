@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"hash/maphash"
 	"math"
+	"time"
 
 	"github.com/geartrain/geartrain/gearman/protocol"
 )
@@ -34,7 +35,7 @@ func (s *State) submit(ev *Submit) {
 	}
 	s.send(p, protocol.JobCreated, s.handle(j))
 	if !ev.RunAt.IsZero() && ev.RunAt.After(s.now) {
-		s.deferUntil(slot, j, ev.RunAt.UnixNano())
+		s.deferUntil(slot, j, unixNano(ev.RunAt))
 		return
 	}
 	s.enqueue(slot, j, false)
@@ -137,11 +138,19 @@ func (s *State) hasten(slot uint32, j *job, ev *Submit) {
 			s.enqueue(slot, j, false)
 			s.wake(s.functionSlab.at(j.function), s.cfg.WakeUp)
 		default:
-			s.deferUntil(slot, j, min(at, ev.RunAt.UnixNano()))
+			s.deferUntil(slot, j, min(at, unixNano(ev.RunAt)))
 		}
 	default:
 		j.priority = prio
 	}
+}
+
+// unixNano is t, or the last moment that fits.
+func unixNano(t time.Time) int64 {
+	if t.Unix() >= math.MaxInt64/int64(time.Second) {
+		return math.MaxInt64
+	}
+	return t.UnixNano()
 }
 
 // jobKey is what submissions to one function are joined by.

@@ -1,0 +1,46 @@
+// Package queue is what a Gearman job server is, as a pure state machine: events go in, effects come
+// out. It does no I/O, reads no clock and starts no goroutine. Whoever owns the [State] calls
+// [State.Apply] with what happened and when, and carries out the effects, which are packets for
+// peers. The same events always give the same effects.
+//
+// # The life of a job
+//
+//	            SUBMIT_JOB            GRAB_JOB              WORK_COMPLETE, _FAIL, _EXCEPTION
+//	(nothing) ─────────────► queued ────────────► running ──────────────────────────► (gone)
+//	    │                    ▲ ▲  │                │   │
+//	    │ with a time        │ │  │                │   │ worker lost, timeout: to the head
+//	    ▼          time has  │ │  └────────────────│───│─────────► (gone)
+//	scheduled ───────────────┘ └───────────────────┘   │  last client left, cancelled
+//	            come                                   │
+//	                                                   └─ after JobRetries attempts: WORK_FAIL, and
+//	                                                      a background job becomes a dead letter
+//
+// A job has a serial, the number in its handle, which is never used again. Submissions with its
+// (function, key) join it as long as it lives. Joining makes nothing weaker: the job takes the higher
+// priority and the earlier time, and one background submission keeps it whoever leaves. A foreground
+// job that nobody waits for any more is removed at once, unless it runs.
+//
+// # Attempts
+//
+// Each assignment is an attempt with a number. Only the worker of the current attempt can say
+// anything about a job; what others say is counted and dropped, and never answered. A worker that
+// asked for it gets the number with the handle. To the others an attempt is known by connection and
+// handle alone; so a connection whose attempt timed out is not given that very job again until it has
+// reported the end of the old attempt, or is a new connection.
+//
+// # Who gets which job
+//
+// Priorities are global: a worker gets a job of high priority of any of its functions before any of
+// normal priority. Among functions of one priority it goes round; within (function, priority) the
+// first one in is the first one out, and a job whose attempt was lost goes to the head. How this is
+// found without looking at every function of a worker or every worker of a function is told at the
+// type ability; how no wake-up gets lost, in wake.go.
+//
+// # Memory
+//
+// A queued job of 64 bytes costs about 180 bytes: 72 for itself, a record for its key and payload,
+// and 28 for two indexes. Jobs, records and index are pages of plain numbers that the garbage
+// collector does not look into, and a page is given back when its last entry is. Bodies over 1 KiB
+// have memory of their own, which goes from the submission to the assignment without a copy if it
+// was given to the queue.
+package queue
