@@ -8,6 +8,7 @@ import (
 	"net"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/geartrain/geartrain/flow"
@@ -19,25 +20,33 @@ import (
 // wait for a disk or a network, also on a small machine.
 const minConcurrency = 4
 
+// drainForever is how long a drain waits for commands: until they end or are killed.
+const drainForever = 365 * 24 * time.Hour
+
 func defaultConcurrency() int { return max(2*runtime.GOMAXPROCS(0), minConcurrency) }
 
 // inner is what a run brings along: a job server unless others were named, and a worker for the
 // commands of its file.
 //
-//	startServer, startWorker ──► the run ──► stopWorker: running commands are ended ──► the server ends
+//	startServer, startWorker ──► the run ──► stop: running commands are killed ──► the server ends
+//	                                │
+//	                                └─ drain: no new commands, running ones end
 type inner struct {
 	logger  *slog.Logger
 	servers []string
+	alone   bool // the job server is inside too, so nobody else works for it
 
+	kill                   context.CancelFunc // ends running commands
 	stopWorker, stopServer context.CancelFunc
 	worker, server         sync.WaitGroup // the goroutines of each
+	running                atomic.Int32   // commands
 
 	mu  sync.Mutex // guards err
 	err error      // the first that the server or the worker ended with
 }
 
 func newInner(logger *slog.Logger) *inner {
-	return &inner{logger: logger, stopWorker: func() {}, stopServer: func() {}}
+	return &inner{logger: logger, kill: func() {}, stopWorker: func() {}, stopServer: func() {}}
 }
 
 // startServer runs a job server on a free port of loopback, for this run alone.
@@ -60,11 +69,23 @@ func (in *inner) startServer() error {
 // startWorker works on the commands of plan, concurrency jobs at once.
 func (in *inner) startWorker(plan *flow.Plan, params map[string]any, concurrency int, stderr io.Writer) error {
 	worker, err := gearman.NewWorker(gearman.WorkerConfig{
-		Servers: in.servers, Concurrency: concurrency, DrainFor: time.Nanosecond, Logger: in.logger,
+		Servers: in.servers, Concurrency: concurrency, DrainFor: drainForever, Logger: in.logger,
 	})
 	if err != nil {
 		return fmt.Errorf("worker for the commands of %s: %w", plan.Name, err)
 	}
+	killed, kill := context.WithCancel(context.Background())
+	in.kill = kill
+	worker.Use(func(next gearman.HandlerFunc) gearman.HandlerFunc {
+		return func(ctx context.Context, job *gearman.Job) ([]byte, error) {
+			in.running.Add(1)
+			defer in.running.Add(-1)
+			ctx, cancel := context.WithCancelCause(ctx)
+			defer cancel(nil)
+			defer context.AfterFunc(killed, func() { cancel(errCancelled) })()
+			return next(ctx, job)
+		}
+	})
 	flow.HandleCommands(worker, plan, flow.CommandOptions{Params: params, Stderr: stderr})
 	ctx, stop := context.WithCancel(context.Background())
 	in.stopWorker = stop
@@ -72,9 +93,16 @@ func (in *inner) startWorker(plan *flow.Plan, params map[string]any, concurrency
 	return nil
 }
 
+// drain lets no new command begin and waits for those that run.
+func (in *inner) drain() {
+	in.stopWorker()
+	in.worker.Wait()
+}
+
 // stop ends the commands that still run, with all they started, and then the server. It returns the
 // first error that one of them ended with.
 func (in *inner) stop() error {
+	in.kill()
 	in.stopWorker()
 	in.worker.Wait()
 	in.stopServer()

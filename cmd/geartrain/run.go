@@ -99,7 +99,7 @@ func (r *runCommand) run(ctx context.Context, file string) error {
 		return errors.Join(err, in.stop())
 	}
 	defer client.Close()
-	err = r.execute(ctx, file, plan, client, options)
+	err = r.execute(ctx, file, in, plan, client, options)
 	if stopErr := in.stop(); err == nil {
 		err = stopErr
 	}
@@ -108,8 +108,8 @@ func (r *runCommand) run(ctx context.Context, file string) error {
 
 // begin starts what the run needs inside this process.
 func (r *runCommand) begin(in *inner, plan *flow.Plan, params map[string]any) error {
-	alone := len(in.servers) == 0
-	if alone {
+	in.alone = len(in.servers) == 0
+	if in.alone {
 		if err := r.everybodyHere(plan); err != nil {
 			return err
 		}
@@ -204,7 +204,7 @@ func readParams(name string, into map[string]string) error {
 }
 
 // execute runs the plan, shows progress, and puts the end into words.
-func (r *runCommand) execute(ctx context.Context, file string, plan *flow.Plan, client *gearman.Client, options flow.RunOptions) error {
+func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *flow.Plan, client *gearman.Client, options flow.RunOptions) error {
 	if r.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, r.timeout, flow.ErrRunTimeout)
@@ -229,7 +229,11 @@ func (r *runCommand) execute(ctx context.Context, file string, plan *flow.Plan, 
 		output.to = &output.kept
 		output.before = func() {}
 	}
-	signals := watchSignals(run, display, cancel, r.grace)
+	signals := &signalWatch{run: run, say: display, cancel: cancel, grace: r.grace}
+	if in.alone && !r.noWorkers {
+		signals.inside = in
+	}
+	signals.start()
 	run.CloseInput()
 	report, err := run.Wait()
 	signal := signals.stop()

@@ -21,21 +21,31 @@ var errCancelled = errors.New("cancelled")
 //
 //	SIGINT ──► drain ──► SIGINT ──► cancel ──► SIGINT ──► leave at once
 //	SIGTERM ─► drain ──► time of grace over ──┘
+//
+// When server and workers are inside this process, a drain ends with the commands that run, and what
+// only waits in the queue is given up. Elsewhere nobody knows which jobs run: it ends with those that
+// were submitted.
 type signalWatch struct {
+	run    *flow.Run
+	inside *inner // nil: server or workers are elsewhere
+	say    io.Writer
+	cancel context.CancelCauseFunc
+	grace  time.Duration
+
 	signals chan os.Signal
 	done    chan struct{}
 	idle    sync.WaitGroup // the watching goroutine
 	first   os.Signal      // the one that began the end; read after the goroutine has ended
 }
 
-func watchSignals(run *flow.Run, say io.Writer, cancel context.CancelCauseFunc, grace time.Duration) *signalWatch {
-	w := &signalWatch{signals: make(chan os.Signal, 3), done: make(chan struct{})}
+// start begins to watch.
+func (w *signalWatch) start() {
+	w.signals, w.done = make(chan os.Signal, 3), make(chan struct{})
 	signal.Notify(w.signals, os.Interrupt, syscall.SIGTERM)
-	w.idle.Go(func() { w.watch(run, say, cancel, grace) })
-	return w
+	w.idle.Go(w.watch)
 }
 
-func (w *signalWatch) watch(run *flow.Run, say io.Writer, cancel context.CancelCauseFunc, grace time.Duration) {
+func (w *signalWatch) watch() {
 	var over <-chan time.Time
 	for count := 1; ; count++ {
 		select {
@@ -43,29 +53,44 @@ func (w *signalWatch) watch(run *flow.Run, say io.Writer, cancel context.CancelC
 			switch count {
 			case 1:
 				w.first = sig
-				run.Drain()
-				fmt.Fprintf(say, "draining %d jobs, press again to cancel\n", openJobs(run))
+				w.drain()
 				if sig == syscall.SIGTERM {
-					over = time.After(grace)
+					over = time.After(w.grace)
 				}
 			case 2:
-				fmt.Fprintln(say, "cancelling; press again to leave at once")
-				cancel(errCancelled)
+				fmt.Fprintln(w.say, "cancelling; press again to leave at once")
+				w.cancel(errCancelled)
 			default:
 				os.Exit(int(signalCode(w.first)))
 			}
 		case <-over:
-			cancel(errCancelled)
+			w.cancel(errCancelled)
 		case <-w.done:
 			return
 		}
 	}
 }
 
+func (w *signalWatch) drain() {
+	w.run.Drain()
+	open := openJobs(w.run)
+	if w.inside != nil {
+		open = int(w.inside.running.Load())
+		w.idle.Go(func() { // ends at the latest when the run has, and inner.stop kills what runs
+			w.inside.drain()
+			w.cancel(flow.ErrDrained)
+		})
+	}
+	fmt.Fprintf(w.say, "draining %d jobs, press again to cancel\n", open)
+}
+
 // stop ends the watch and returns the signal that ended the run, nil for none.
 func (w *signalWatch) stop() os.Signal {
 	signal.Stop(w.signals)
 	close(w.done)
+	if w.first != nil && w.inside != nil {
+		w.inside.kill() // the run has ended: nobody waits for what may still be draining
+	}
 	w.idle.Wait()
 	return w.first
 }
