@@ -16,7 +16,7 @@ func TestReadmes(t *testing.T) {
 	t.Parallel()
 	readmes, err := filepath.Glob(filepath.Join("*", "README.md"))
 	require.NoError(t, err)
-	require.Len(t, readmes, 5)
+	require.Len(t, readmes, 6)
 	block := regexp.MustCompile("(?ms)^```(go|yaml|text)\n(.*?)^```$")
 	patterns := map[string]string{"go": "*.go", "yaml": "*.yaml", "text": "testdata/*.txt"}
 	for _, readme := range readmes {
@@ -27,6 +27,19 @@ func TestReadmes(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, anyContains(t, files, match[2]), "%s: not in %q:\n%s", readme, files, match[2])
 		}
+	}
+}
+
+// TestTopReadme looks for every block of the project's README that names a file in that file.
+func TestTopReadme(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	block := regexp.MustCompile("(?ms)^<!-- from (\\S+) -->\n```(?:go|yaml)\n(.*?)^```$")
+	matches := block.FindAllStringSubmatch(string(text), -1)
+	require.Len(t, matches, 3)
+	for _, match := range matches {
+		require.True(t, anyContains(t, []string{"../" + match[1]}, match[2]), "not in %s:\n%s", match[1], match[2])
 	}
 }
 
