@@ -28,10 +28,14 @@ func (j *job) failed(err error) { j.fail(err) }
 
 func (j *job) retried(retry int, err error) {
 	s := j.stage
-	j.retries = retry
 	s.mu.Lock()
 	s.progress.Retries++
+	if j.retries == 0 {
+		s.again++
+	}
 	s.mu.Unlock()
+	j.retries = retry
+	s.bell.ring()
 	s.report(j, Event{Kind: JobRetried, Place: j.place, Attempt: retry, Err: err})
 }
 
@@ -94,6 +98,9 @@ func (s *stageRun) land(j *job, end answer) (twins []int) {
 		return nil
 	}
 	s.progress.Open--
+	if j.retries > 0 {
+		s.again--
+	}
 	if s.frontier != nil {
 		return nil
 	}

@@ -59,10 +59,3 @@ func (b *barrier) openIfDone() {
 		close(b.opened)
 	}
 }
-
-// isClosed reports whether the input has ended.
-func (b *barrier) isClosed() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.closed
-}

@@ -62,4 +62,3 @@ func BenchmarkStage(b *testing.B) {
 	require.NoError(b, err)
 	require.Equal(b, b.N, report.Stages[0].Done)
 }
-

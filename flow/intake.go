@@ -263,13 +263,14 @@ func (s *stageRun) awaitRoom(ctx context.Context) error {
 	}
 }
 
-// hasRoom bounds the jobs that wait for a retry, which the task set does not count, and the results
-// that wait for slower stages.
+// hasRoom keeps to the stage's limit, so that a drain finds no job that is just about to be submitted.
+// Jobs that were tried again are left to the task set, which knows whether they wait or run; their
+// number is bounded too, and so are the results that wait for slower stages.
 func (s *stageRun) hasRoom() bool {
 	s.mu.Lock()
-	open := s.progress.Open
+	open, again := s.progress.Open, s.again
 	s.mu.Unlock()
-	if open >= s.limit+s.run.runner.window() {
+	if open-again >= s.limit || again >= s.run.runner.window() {
 		return false
 	}
 	count, _ := s.results.size()

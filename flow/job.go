@@ -72,13 +72,12 @@ func (m *jobMaker) make(it item, place int) (*job, error) {
 
 // scope is what the templates see for one item.
 func (m *jobMaker) scope(it item, place int) (*Scope, error) {
-	scope := m.base
-	scope.Index = place
-	if m.stage.frontier != nil {
-		scope.Index = 0 // the order of what is found is chance, and no part of a key
-	}
 	if !m.evaluate {
-		return &scope, nil
+		return &m.base, nil
+	}
+	scope := m.base
+	if m.stage.frontier == nil { // the order of what is found is chance, and no part of a key
+		scope.Index = place
 	}
 	v, err := it.value()
 	scope.Item = v

@@ -43,6 +43,7 @@ type stageRun struct {
 
 	mu       sync.Mutex // guards what follows; held while a failure is written to its spool
 	progress StageProgress
+	again    int               // of the open jobs: those that were tried before
 	taken    map[*stageRun]int // results that this stage took from those it streams from
 	flights  map[keyHash]*job  // submitted and not answered
 	known    answered
