@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/geartrain/geartrain/gearman"
 	"github.com/geartrain/geartrain/gearman/command"
@@ -55,7 +56,7 @@ func HandleCommands(w *gearman.Worker, p *Plan, o CommandOptions) {
 	for i := range p.Functions {
 		f := &p.Functions[i]
 		c := newCommandRunner(p, &f.Command, o, f.Env)
-		w.HandleWith(f.Name, gearman.FunctionConfig{Timeout: f.Timeout, MaxParallel: f.MaxParallel}, c.function)
+		w.HandleWith(f.Name, gearman.FunctionConfig{Timeout: p.functionTimeout(f), MaxParallel: f.MaxParallel}, c.function)
 	}
 	for i := range p.Stages {
 		s := &p.Stages[i]
@@ -66,6 +67,39 @@ func HandleCommands(w *gearman.Worker, p *Plan, o CommandOptions) {
 		c.stage = s.Name
 		w.HandleWith(s.Function, gearman.FunctionConfig{Timeout: s.Timeout}, c.job)
 	}
+}
+
+// functionTimeout is how long a declared function may take: as it says, else as long as the most patient
+// of the stages that use it, none of which may be without a limit.
+func (p *Plan) functionTimeout(f *Function) time.Duration {
+	if f.Timeout > 0 {
+		return f.Timeout
+	}
+	longest := time.Duration(0)
+	for i := range p.Stages {
+		if s := &p.Stages[i]; s.Function == f.Name {
+			if s.Timeout == 0 {
+				return 0
+			}
+			longest = max(longest, s.Timeout)
+		}
+	}
+	return longest
+}
+
+// patience is how long the client waits for an attempt of a stage. Where a worker of this package ends
+// the attempt itself, that comes first: a retry would only join what is being killed.
+func (p *Plan) patience(s *Stage) time.Duration {
+	if s.Timeout == 0 {
+		return 0
+	}
+	own := s.Command != nil || slices.ContainsFunc(p.Functions, func(f Function) bool {
+		return f.Name == s.Function && p.functionTimeout(&f) == s.Timeout
+	})
+	if own {
+		return s.Timeout + gearman.TimeoutSlack
+	}
+	return s.Timeout
 }
 
 // HasCommands reports whether there is anything for [HandleCommands] to serve.

@@ -147,11 +147,13 @@ func describeFailure(err error) (reason, message string, attempt int) {
 	if ok {
 		attempt, message = task.Attempt, task.Err.Error()
 	}
-	switch {
-	case ok && task.Exception != nil:
+	if ok && task.Exception != nil {
 		reason, message = "exception", string(task.Exception)
+	}
+	switch {
 	case errors.Is(err, gearman.ErrTimeout):
 		reason = "timeout"
+	case reason == "exception":
 	case errors.Is(err, gearman.ErrTaskFailed):
 		reason, message = "fail", "the worker reported a failure without a text"
 	case errors.Is(err, gearman.ErrNoServers):

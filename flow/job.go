@@ -157,7 +157,7 @@ func (j *job) submit() {
 	s.mu.Unlock()
 	s.set.add(gearman.Task{
 		Function: s.spec.Function, Payload: j.payload, Key: j.key,
-		Priority: s.spec.Priority, Timeout: s.spec.Timeout, Retry: s.spec.Retry,
+		Priority: s.spec.Priority, Timeout: s.run.plan.patience(s.spec), Retry: s.spec.Retry,
 		OnWarning: j.warned, OnRetry: j.retried, OnComplete: j.completed, OnFail: j.failed,
 	})
 }
