@@ -16,7 +16,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"sync"
 	"syscall"
 )
 
@@ -29,24 +28,11 @@ func main() {
 
 // run is the whole command: it returns the exit code and writes nowhere but to the given streams.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	stderr = &lockedWriter{w: stderr}
-	root := newRoot(&streams{in: stdin, out: stdout, err: stderr})
+	root := newRoot(&streams{in: stdin, out: stdout, err: newConsole(stderr)})
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if text := errorText(err); text != "" {
 		fmt.Fprintln(stderr, text)
 	}
 	return int(codeOf(err))
-}
-
-// lockedWriter lets log, progress and the output of programs share standard error.
-type lockedWriter struct {
-	mu sync.Mutex // held while w writes
-	w  io.Writer
-}
-
-func (l *lockedWriter) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(p)
 }

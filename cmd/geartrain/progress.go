@@ -10,7 +10,6 @@ import (
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
-	"golang.org/x/term"
 
 	"github.com/geartrain/geartrain/flow"
 )
@@ -36,9 +35,8 @@ type progress struct {
 	idle sync.WaitGroup // the watching goroutine
 }
 
-// display is one way to show the stages. Its methods are called by one goroutine, but for Write.
+// display is one way to show the stages. Its methods are called by one goroutine.
 type display interface {
-	io.Writer // lines that scroll above a live block
 	update(now time.Time, stages []flow.StageProgress)
 	close()
 }
@@ -72,27 +70,25 @@ func (p *progress) stop() {
 }
 
 // newDisplay chooses: nothing when quiet, a live block on a terminal that can show one, else lines.
-func newDisplay(w io.Writer, quiet, noLive bool) display {
-	file, isFile := w.(*os.File)
-	live := isFile && !noLive && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb" && os.Getenv("CI") == ""
+func newDisplay(c *console, quiet, noLive bool) display {
 	switch {
 	case quiet:
-		return silent{w}
-	case live:
-		return newLiveBlock(w)
+		return silent{}
+	case !noLive && c.canBeLive():
+		return newLiveBlock(c)
 	}
-	return &plainLines{Writer: w, said: map[string]saidState{}}
+	return &plainLines{to: c, said: map[string]saidState{}}
 }
 
-// silent shows nothing but what is written through it.
-type silent struct{ io.Writer }
+// silent shows nothing.
+type silent struct{}
 
 func (silent) update(time.Time, []flow.StageProgress) {}
 func (silent) close()                                 {}
 
 // plainLines says a line at each change of a stage's state and a summary now and then.
 type plainLines struct {
-	io.Writer
+	to   io.Writer
 	said map[string]saidState
 }
 
@@ -123,13 +119,16 @@ func (l *plainLines) update(now time.Time, stages []flow.StageProgress) {
 }
 
 func (l *plainLines) say(now time.Time, format string, args ...any) {
-	fmt.Fprintf(l, "%s %s\n", now.Format(time.TimeOnly), fmt.Sprintf(format, args...))
+	fmt.Fprintf(l.to, "%s %s\n", now.Format(time.TimeOnly), fmt.Sprintf(format, args...))
 }
 
 func (l *plainLines) close() {}
 
-// liveBlock is one bar for each active stage; an ended stage becomes a line that scrolls away.
+// liveBlock is one bar for each active stage; an ended stage becomes a line that scrolls away, and so
+// does what is written to the console meanwhile.
 type liveBlock struct {
+	console   *console
+	plain     io.Writer // where the console writes without a block
 	container *mpb.Progress
 	bars      map[string]*stageBar
 	width     int // of the longest stage name so far
@@ -143,14 +142,15 @@ type stageBar struct {
 	ended bool
 }
 
-func newLiveBlock(w io.Writer) *liveBlock {
-	return &liveBlock{
-		container: mpb.New(mpb.WithOutput(w), mpb.WithRefreshRate(redrawEvery), mpb.PopCompletedMode(), mpb.WithAutoRefresh()),
+func newLiveBlock(c *console) *liveBlock {
+	b := &liveBlock{
+		console:   c,
+		container: mpb.New(mpb.WithOutput(c.file), mpb.WithRefreshRate(redrawEvery), mpb.PopCompletedMode(), mpb.WithAutoRefresh()),
 		bars:      map[string]*stageBar{},
 	}
+	b.plain = c.redirect(b.container)
+	return b
 }
-
-func (b *liveBlock) Write(line []byte) (int, error) { return b.container.Write(line) }
 
 func (b *liveBlock) update(_ time.Time, stages []flow.StageProgress) {
 	for _, s := range stages {
@@ -165,7 +165,7 @@ func (b *liveBlock) update(_ time.Time, stages []flow.StageProgress) {
 			bar = &stageBar{state: s}
 			bar.bar = b.container.MustAdd(0, mpb.BarFillerFunc(func(w io.Writer, _ decor.Statistics) error {
 				return bar.draw(w, b.width)
-			}))
+			}), mpb.BarFillerTrim())
 			b.bars[s.Stage] = bar
 		}
 		bar.set(s)
@@ -179,6 +179,7 @@ func (b *liveBlock) close() {
 		}
 	}
 	b.container.Wait()
+	b.console.redirect(b.plain)
 }
 
 func (s *stageBar) set(state flow.StageProgress) {

@@ -10,7 +10,7 @@ import (
 type streams struct {
 	in  io.Reader
 	out io.Writer // results and lists, nothing else
-	err io.Writer // progress, log, hints
+	err *console  // progress, log, hints
 }
 
 func newRoot(std *streams) *cobra.Command {
@@ -38,6 +38,7 @@ func newRoot(std *streams) *cobra.Command {
 		newWorkerCommand(std, &logging),
 		newDoCommand(std, &logging),
 		newServerCommand(std, &logging),
+		newBenchCommand(std, &logging),
 		newVersionCommand(std),
 	)
 	for _, sub := range root.Commands() {

@@ -221,7 +221,7 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 	}
 	display := newDisplay(r.std.err, r.quiet, r.noProgress)
 	if !r.quiet {
-		fmt.Fprintf(display, "run %s of %s\n", run.ID(), plan.Name)
+		fmt.Fprintf(r.std.err, "run %s of %s\n", run.ID(), plan.Name)
 	}
 	shown := watchProgress(display, run.Progress)
 	output.before = shown.stop
@@ -229,7 +229,7 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 		output.to = &output.kept
 		output.before = func() {}
 	}
-	signals := &signalWatch{run: run, say: display, cancel: cancel, grace: r.grace}
+	signals := &signalWatch{run: run, say: r.std.err, cancel: cancel, grace: r.grace}
 	if in.alone && !r.noWorkers {
 		signals.inside = in
 	}
