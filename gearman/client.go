@@ -72,7 +72,7 @@ func Dial(ctx context.Context, servers ...string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.anySession(ctx); err != nil {
+	if err := c.Connect(ctx); err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -114,6 +114,13 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	}
 	c.ctx, c.end = context.WithCancelCause(context.Background())
 	return c, nil
+}
+
+// Connect returns when one of the servers has accepted, or with [ErrNoServers] when each has refused. It
+// need not be called: it is for those who want to know at once.
+func (c *Client) Connect(ctx context.Context) error {
+	_, err := c.anySession(ctx)
+	return err
 }
 
 // NewTaskSet returns an empty set. ctx is its scope: when it ends, every task of the set that has no

@@ -77,6 +77,9 @@ func (d *doCommand) run(ctx context.Context, function string, data []string) err
 		return err
 	}
 	defer client.Close()
+	if err := client.Connect(ctx); err != nil {
+		return interrupted(ctx, err)
+	}
 	for payload, err := range d.payloads(data) {
 		if err != nil {
 			return err

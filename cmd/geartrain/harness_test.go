@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,11 +55,7 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 	for lines.Scan() {
 		if m := listening.FindStringSubmatch(lines.Text()); m != nil {
 			ts.Setenv(args[0], m[1])
-			go func() { // ends with the server: its log must not fill the pipe
-				for lines.Scan() {
-					ts.Logf("%s", lines.Text())
-				}
-			}()
+			go io.Copy(io.Discard, log) // ends with the server: its log must not fill the pipe
 			return
 		}
 		ts.Logf("%s", lines.Text())

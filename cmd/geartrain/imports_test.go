@@ -39,6 +39,8 @@ var layers = []layer{
 		"the library is good alone, and small in the programs that use it"},
 	{"./gearman/command", []string{"./gearman", "./gearman/protocol"}, nil, []string{"./server/...", "./flow/..."},
 		"running a program as a job needs the worker library alone"},
+	{"./gearman/load", []string{"./gearman/protocol"}, nil, []string{"./server/...", "./flow/..."},
+		"what measures servers stands on the wire alone, not on a client that would be measured too"},
 	{"./server/queue", []string{"./gearman/protocol"}, []string{"net/...", "os/...", "log/...", "sync/...", "context", "math/rand/..."}, nil,
 		"the queue is a pure state machine: no I/O, no clock, no goroutine, no chance"},
 	{"./server/...", nil, nil, []string{"./gearman", "./gearman/command/...", "./flow/...", "./cmd/...", "./examples/..."},

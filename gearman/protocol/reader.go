@@ -41,6 +41,14 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
+// Memory gives a Reader the memory for large bodies; without one it is made with make. Get may return
+// memory of any contents, with n bytes and a capacity of at least as many. Put takes back what no
+// packet ever referred to.
+type Memory interface {
+	Get(n int) []byte
+	Put(b []byte)
+}
+
 // Reader decodes packets and admin lines from a stream. It is for one goroutine.
 //
 // Its memory follows what has arrived, never what a peer claims: the buffer begins small, doubles
@@ -48,6 +56,7 @@ func (l Limits) withDefaults() Limits {
 type Reader struct {
 	src    io.Reader
 	limits Limits
+	memory Memory // nil: make
 
 	buf        []byte // buf[start:end] is read and not yet decoded
 	start, end int
@@ -65,6 +74,9 @@ type Reader struct {
 func NewReader(src io.Reader, limits Limits) *Reader {
 	return &Reader{src: src, limits: limits.withDefaults()}
 }
+
+// SetMemory makes large bodies lie in memory of m. It is called before the first Fill.
+func (r *Reader) SetMemory(m Memory) { r.memory = m }
 
 // Read blocks until the next packet is complete. Its arguments are valid until the next Read. The
 // error is a [PacketError], the source's own, or io.ErrUnexpectedEOF when the source ends in the
@@ -216,7 +228,7 @@ func (r *Reader) nextLine(b []byte) (Packet, bool, error) {
 func (r *Reader) beginLarge(h Header, have []byte) {
 	have = have[:min(len(have), h.Size)]
 	r.header = h
-	r.large = make([]byte, room(len(have), h.Size))
+	r.large = r.alloc(room(len(have), h.Size))
 	r.filled = copy(r.large, have)
 	r.start += HeaderSize + len(have)
 }
@@ -236,9 +248,19 @@ func (r *Reader) nextLarge() (Packet, bool, error) {
 }
 
 func (r *Reader) growLarge() {
-	bigger := make([]byte, room(r.filled, r.header.Size))
+	bigger := r.alloc(room(r.filled, r.header.Size))
 	copy(bigger, r.large[:r.filled])
+	if r.memory != nil {
+		r.memory.Put(r.large)
+	}
 	r.large = bigger
+}
+
+func (r *Reader) alloc(n int) []byte {
+	if r.memory != nil {
+		return r.memory.Get(n)
+	}
+	return make([]byte, n)
 }
 
 // room is the memory for a large body of which so many bytes have arrived: minBuffer at first, and
