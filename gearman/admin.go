@@ -19,6 +19,7 @@ var ErrNotFound = errors.New("gearman: not found")
 const (
 	maxAdminLine   = 4 << 20
 	maxAdminAnswer = 1 << 30
+	maxAdminBreaks = 64 // line breaks in one name
 )
 
 // AdminConfig says whom an [Admin] talks to. The zero value is the server on this machine.
@@ -177,7 +178,7 @@ func (a *Admin) word(ctx context.Context, command string, args ...string) (strin
 // they are.
 func (a *Admin) lines(ctx context.Context, command string, args []string, parse func(line string) bool) error {
 	return a.do(ctx, command, args, func() error {
-		begun, size := "", 0
+		begun, breaks, size := "", 0, 0
 		for {
 			line, err := a.line(command)
 			if err != nil || line == "." {
@@ -187,8 +188,11 @@ func (a *Admin) lines(ctx context.Context, command string, args []string, parse 
 				return fmt.Errorf("gearman: %s: the answer is longer than %d bytes", command, maxAdminAnswer)
 			}
 			if parse(begun + line) {
-				begun = ""
-			} else if begun += line + "\n"; len(begun) > maxAdminLine {
+				begun, breaks = "", 0
+				continue
+			}
+			begun += line + "\n"
+			if breaks++; breaks > maxAdminBreaks || len(begun) > maxAdminLine {
 				return fmt.Errorf("gearman: %s: the server answers %s", command, quoted([]byte(begun)))
 			}
 		}

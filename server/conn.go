@@ -35,19 +35,22 @@ type conn struct {
 	// The rest belongs to the connection's goroutine.
 	turn    turn
 	reader  *protocol.Reader
-	read    int64 // bytes so far
-	told    int64 // the part of read that is in the counters
-	charged int   // bytes of reader's buffer in the memory budget
-	known   bool  // has asked for or offered work
-	half    bool  // part of a packet is there, and a deadline is set for the rest
-	halfAt  int64 // read at that moment
-	timed   bool  // any deadline is set
+	body    []byte // memory of the large packet that the reader is at
+	read    int64  // bytes so far
+	told    int64  // the part of read that is in the counters
+	charged int    // bytes of reader's buffer in the memory budget
+	known   bool   // has asked for or offered work
+	half    bool   // part of a packet is there, and a deadline is set for the rest
+	halfAt  int64  // read at that moment
+	timed   bool   // any deadline is set
 }
 
 func newConn(s *Server, nc net.Conn, address netip.Addr) *conn {
 	c := &conn{server: s, conn: nc, address: address, turn: turn{core: s.core}}
+	c.turn.own = c
 	c.reader = protocol.NewReader(c, protocol.Limits{MaxPacket: s.cfg.MaxPacket, MaxLine: s.cfg.MaxLine})
-	c.out.init(nc, s.limits, s.spawn)
+	c.reader.SetMemory(c)
+	c.out.init(nc, s.limits, s.core.bodies, s.spawn)
 	return c
 }
 
@@ -57,6 +60,18 @@ func (c *conn) Read(b []byte) (int, error) {
 	c.read += int64(n)
 	return n, err
 }
+
+// Get is memory for a large packet; see [protocol.Memory].
+func (c *conn) Get(n, size int) []byte {
+	b := c.server.core.bodies
+	if c.body = b.spare(size); c.body == nil {
+		c.body = b.get(n)
+	}
+	return c.body
+}
+
+// Put takes it back; see [protocol.Memory].
+func (c *conn) Put(b []byte) { c.server.core.bodies.put(b) }
 
 // serve reads until the connection ends, and ends it.
 func (c *conn) serve() {
@@ -81,10 +96,11 @@ func (c *conn) guard() {
 	if v == nil {
 		return
 	}
-	if c.turn.open {
-		c.turn.counts.Panics++
-		c.turn.end()
+	if !c.turn.open {
+		c.turn.begin()
 	}
+	c.turn.counts.Panics++
+	c.turn.end()
 	c.server.cfg.Logger.Error("panic while serving a connection, closing it",
 		"peer", c.name(), "panic", v, "stack", string(debug.Stack()))
 }
@@ -97,12 +113,17 @@ func (c *conn) fill() error {
 	if err := c.reader.Fill(); err != nil {
 		return err
 	}
+	c.charge()
+	return nil
+}
+
+// charge tells the memory budget of a buffer whose size has changed much.
+func (c *conn) charge() {
 	held := c.reader.Buffered()
 	if d := held - c.charged; d >= chargeStep || d <= -chargeStep {
-		c.server.limits.memory.Add(int64(d))
+		c.server.limits.charge(d)
 		c.charged = held
 	}
-	return nil
 }
 
 // setDeadline touches the connection's timer only where one is needed: for the rest of a packet, and
@@ -143,7 +164,9 @@ func (c *conn) dispatch() error {
 	c.half = false
 	c.turn.begin()
 	for {
-		if ok {
+		if ok && p.Owned {
+			c.handleLarge(&p)
+		} else if ok {
 			c.handle(&p)
 		} else if err == nil || !c.invalid(err) {
 			break
@@ -158,9 +181,12 @@ func (c *conn) dispatch() error {
 
 // checkMemory refuses to read on in a large packet when memory is short.
 func (c *conn) checkMemory() error {
-	if c.charged < progress || !c.server.limits.exhausted(0) {
+	c.charge()
+	if c.charged == 0 || c.mayReadOn() {
 		return nil
 	}
+	c.server.limits.charge(-c.charged)
+	c.charged, c.reader = 0, nil
 	c.turn.begin()
 	c.turn.counts.RefusedMemory++
 	c.sendError(protocol.CodeLimit, "Server is out of memory for packets of this size")

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/geartrain/geartrain/gearman/protocol"
@@ -11,8 +12,10 @@ import (
 
 // core owns the queue. Everything that happens to it happens in a [turn].
 type core struct {
-	kick  chan struct{} // wakes the timer goroutine: an earlier deadline than it waits for
-	pacer pacer
+	kick   chan struct{} // wakes the timer goroutine: an earlier deadline than it waits for
+	pacer  pacer
+	held   atomic.Int64 // bytes in the queue, as of the last turn
+	bodies *bodies
 
 	mu       sync.Mutex // guards the following; never held over I/O
 	state    *queue.State
@@ -41,10 +44,12 @@ type events struct {
 }
 
 func newCore(cfg queue.Config) *core {
+	b := newBodies()
 	return &core{
-		kick:  make(chan struct{}, 1),
-		state: queue.New(cfg),
-		peers: make(map[queue.Peer]*conn),
+		kick:   make(chan struct{}, 1),
+		bodies: b,
+		state:  queue.New(cfg),
+		peers:  make(map[queue.Peer]*conn),
 	}
 }
 
@@ -52,6 +57,7 @@ func newCore(cfg queue.Config) *core {
 // are flushed when the lock has been given back. Its memory is used again for the next turn.
 type turn struct {
 	*core
+	own     *conn // whose packets are handled; nil: nobody's
 	now     time.Time
 	open    bool
 	touched []*conn
@@ -97,6 +103,7 @@ func (t *turn) end() {
 	}
 	late := t.schedule()
 	t.draining.check(t.state)
+	t.held.Store(t.state.Bytes())
 	t.open = false
 	t.mu.Unlock()
 	if late {
@@ -108,16 +115,23 @@ func (t *turn) end() {
 	t.flush()
 }
 
-// flush sends what the turn has put into outboxes.
+// flush sends what the turn has put into outboxes. The peer whose packets these were comes last: the
+// others do not know yet that there is something for them to do.
 func (t *turn) flush() {
 	if len(t.touched) == 0 {
 		return
 	}
 	gaveWay, saved := t.pacer.giveWay(), 0
+	own := false
 	for _, c := range t.touched {
-		if !c.out.flush() {
+		if c == t.own {
+			own = true
+		} else if !c.out.flush() {
 			saved++
 		}
+	}
+	if own && !t.own.out.flush() {
+		saved++
 	}
 	if gaveWay {
 		t.pacer.learn(saved)

@@ -83,14 +83,8 @@ func (s *Server) beginDrain() *drain {
 
 // flushAll waits until the clients have their last results, or a little while.
 func (s *Server) flushAll() {
-	s.mu.Lock()
-	open := make([]*conn, 0, len(s.conns))
-	for c := range s.conns {
-		open = append(open, c)
-	}
-	s.mu.Unlock()
 	deadline := time.Now().Add(lastWords)
-	for _, c := range open {
+	for _, c := range s.open() {
 		c.out.wait(time.Until(deadline))
 	}
 }

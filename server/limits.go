@@ -21,28 +21,25 @@ const chargeStep = 8 << 10
 // limits are the bounds that connections share.
 type limits struct {
 	cfg    *Config
-	memory atomic.Int64 // bytes in readers' buffers and outboxes
-	pool   sync.Pool    // chunks of smallChunk bytes
+	memory atomic.Int64  // bytes in readers' buffers and outboxes
+	jobs   *atomic.Int64 // bytes in the queue
+	short  chan struct{} // the budget is used up
+	pool   sync.Pool     // chunks of smallChunk bytes
 
 	mu        sync.Mutex         // guards the following
 	open      int                // connections
 	addresses map[netip.Addr]int // connections of each; kept only if there is a limit
 }
 
-func newLimits(cfg *Config) *limits {
-	l := &limits{cfg: cfg, addresses: make(map[netip.Addr]int)}
+func newLimits(cfg *Config, jobs *atomic.Int64) *limits {
+	l := &limits{cfg: cfg, jobs: jobs, short: make(chan struct{}, 1), addresses: make(map[netip.Addr]int)}
 	l.pool.New = func() any { return new([smallChunk]byte) }
 	return l
 }
 
-// exhausted reports whether extra more bytes would be over MaxMemory.
-func (l *limits) exhausted(extra int) bool {
-	return l.cfg.MaxMemory > 0 && l.memory.Load()+int64(extra) > l.cfg.MaxMemory
-}
-
 // outbox is the bound of one peer's outbox now.
 func (l *limits) outbox() int {
-	if l.exhausted(0) {
+	if l.over(budgetPackets, 0) {
 		return l.cfg.MaxOutbox / 64
 	}
 	return l.cfg.MaxOutbox

@@ -15,6 +15,7 @@ const (
 	byReference = 16 << 10 // an immutable argument of this size or more is sent without copying it
 	chunkSize   = 64 << 10 // encoded packets are gathered up to this size
 	smallChunk  = 4 << 10  // with which the gathering begins
+	maxVector   = 64       // chunks in one system call
 )
 
 // errOverflow: the peer reads too slowly or not at all.
@@ -28,13 +29,16 @@ type outbox struct {
 	once    func(fd uintptr) bool // [outbox.writeOnce] as raw wants it
 	spawn   func(func())          // starts the writer goroutine under the server's wait group
 	limits  *limits
+	bodies  *bodies
 	single  [1][]byte // sending's memory in the usual case
-	wrote   int       // by once; it and sending belong to whoever has set writing
+	sent    int       // by once; it, sending and lent belong to whoever has set writing
 	sendErr error
+	lent    [][]byte // the bodies in sending
 
 	mu      sync.Mutex // guards the following; held for work in memory only
 	chunks  [][]byte   // full, oldest first
 	tail    []byte     // being filled
+	held    [][]byte   // the chunks that are bodies, see [bodies]
 	size    int        // bytes in chunks, tail and sending
 	charged int        // the part of size that the memory budget knows of
 	writing bool       // somebody writes; others only append
@@ -43,8 +47,8 @@ type outbox struct {
 	empty   chan struct{} // not nil: closed when there is nothing left to send
 }
 
-func (o *outbox) init(conn net.Conn, l *limits, spawn func(func())) {
-	o.conn, o.limits, o.spawn = conn, l, spawn
+func (o *outbox) init(conn net.Conn, l *limits, b *bodies, spawn func(func())) {
+	o.conn, o.limits, o.bodies, o.spawn = conn, l, b, spawn
 	if c, ok := conn.(syscall.Conn); ok && canWriteOnce {
 		if raw, err := c.SyscallConn(); err == nil {
 			o.raw, o.once = raw, o.writeOnce
@@ -129,6 +133,8 @@ func (o *outbox) appendReference(t protocol.Type, args [][]byte, body []byte) {
 	}
 	o.chunks = append(o.chunks, tail, body)
 	o.tail = nil
+	o.bodies.hold(body)
+	o.held = append(o.held, body)
 	o.size += protocol.HeaderSize + size
 }
 
@@ -148,8 +154,9 @@ func (o *outbox) flush() bool {
 		o.mu.Unlock()
 		err := o.tryWrite()
 		o.mu.Lock()
-		o.size -= o.wrote
+		o.size -= o.sent
 		if err != nil {
+			o.giveBack()
 			o.fail(err)
 			break
 		}
@@ -185,18 +192,22 @@ func (o *outbox) take() bool {
 		}
 	}
 	o.chunks, o.tail = nil, nil
+	o.lent, o.held = o.held, o.lent
 	return true
 }
 
 // tryWrite writes as much of sending as the socket takes at once. The caller has set writing.
 func (o *outbox) tryWrite() error {
-	o.wrote, o.sendErr = 0, nil
+	o.sent, o.sendErr = 0, nil
 	if err := o.raw.Write(o.once); err != nil {
 		return err
 	}
-	if o.sendErr == nil && len(o.sending) == 0 && o.single[0] != nil {
-		o.limits.release(o.single[0])
-		o.single[0] = nil
+	if o.sendErr == nil && len(o.sending) == 0 {
+		o.giveBack()
+		if o.single[0] != nil {
+			o.limits.release(o.single[0])
+			o.single[0] = nil
+		}
 	}
 	return o.sendErr
 }
@@ -204,20 +215,32 @@ func (o *outbox) tryWrite() error {
 // writeOnce is tryWrite's callback: it never asks to be called again.
 func (o *outbox) writeOnce(fd uintptr) bool {
 	for len(o.sending) > 0 {
-		b := o.sending[0]
-		n, err := writeNow(fd, b)
-		o.wrote += n
+		some := o.sending[:min(len(o.sending), maxVector)]
+		n, err := writeNow(fd, some)
+		o.sent += n
 		if err != nil {
 			o.sendErr = err
 			return true
 		}
-		if n < len(b) {
-			o.sending[0] = b[n:]
-			return true
+		for _, b := range some {
+			if n < len(b) {
+				o.sending[0] = b[n:]
+				return true
+			}
+			n -= len(b)
+			o.sending = o.sending[1:]
 		}
-		o.sending = o.sending[1:]
 	}
 	return true
+}
+
+// giveBack ends the loan of the bodies in sending, which is written or given up.
+func (o *outbox) giveBack() {
+	for _, body := range o.lent {
+		o.bodies.drop(body)
+	}
+	clear(o.lent)
+	o.lent = o.lent[:0]
 }
 
 // write is the writer goroutine: it waits for the peer and ends when the outbox is empty or the
@@ -225,6 +248,7 @@ func (o *outbox) writeOnce(fd uintptr) bool {
 func (o *outbox) write() {
 	for {
 		n, err := o.sending.WriteTo(o.conn)
+		o.giveBack()
 		o.mu.Lock()
 		o.size -= int(n)
 		o.single[0] = nil
@@ -254,7 +278,10 @@ func (o *outbox) fail(err error) {
 	if o.err == nil {
 		o.err = err
 	}
-	o.chunks, o.tail, o.size = nil, nil, 0
+	for _, body := range o.held {
+		o.bodies.drop(body)
+	}
+	o.chunks, o.tail, o.held, o.size = nil, nil, nil, 0
 }
 
 // close fails the outbox, so that a writer goroutine whose connection is closed ends.
@@ -295,7 +322,7 @@ func (o *outbox) failure() error {
 // charge tells the memory budget of a size that has changed much.
 func (o *outbox) charge() {
 	if d := o.size - o.charged; d >= chargeStep || d <= -chargeStep {
-		o.limits.memory.Add(int64(d))
+		o.limits.charge(d)
 		o.charged = o.size
 	}
 }

@@ -29,6 +29,20 @@ func (c *conn) handle(p *protocol.Packet) {
 	}
 }
 
+// handleLarge is handle for a packet that has memory of its own. It goes round again, except that of
+// a submission, which the queue keeps for as long as it likes.
+func (c *conn) handleLarge(p *protocol.Packet) {
+	body := c.body
+	c.body = nil
+	if submission(&c.turn.event.submit, p.Type) {
+		c.handle(p)
+		return
+	}
+	c.turn.bodies.lend(body)
+	defer c.turn.bodies.drop(body)
+	c.handle(p)
+}
+
 // handleAny knows the packets that clients and workers send alike.
 func (c *conn) handleAny(p *protocol.Packet) bool {
 	t, ev := &c.turn, &c.turn.event
@@ -165,17 +179,28 @@ func (c *conn) submit(p *protocol.Packet) bool {
 	case protocol.SubmitReduceJob, protocol.SubmitReduceJobBg:
 		ev.Reducer = p.Args[2]
 	}
-	switch {
-	case t.draining != nil:
+	if t.draining != nil {
 		t.counts.RefusedDraining++
 		c.sendError(protocol.CodeShuttingDown, "Server is shutting down and takes no new jobs")
-	case c.server.limits.exhausted(len(ev.Payload)):
-		t.counts.RefusedMemory++
-		c.sendError(protocol.CodeLimit, "Server is out of memory for new jobs")
-	default:
-		t.apply(ev)
+		return true
 	}
+	ev.NoMemory = c.noMemory(ev)
+	t.apply(ev)
 	return true
+}
+
+// noMemory reports whether a new job would be over the budget. The payload of a large packet is in
+// it already.
+func (c *conn) noMemory(ev *queue.Submit) bool {
+	l := c.server.limits
+	if l.cfg.MaxMemory <= 0 {
+		return false
+	}
+	grown := c.turn.state.Bytes() - l.jobs.Load() + queue.JobBytes(ev)
+	if ev.Owned {
+		grown -= int64(min(len(ev.Payload), c.charged))
+	}
+	return l.over(budgetJobs, grown)
 }
 
 // submission sets what a packet's type says about its job; false: it is no submission.

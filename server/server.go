@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,7 +64,7 @@ func New(cfg Config) (*Server, error) {
 		failed:  make(chan error, 1),
 		conns:   make(map[*conn]struct{}),
 	}
-	s.limits = newLimits(&s.cfg)
+	s.limits = newLimits(&s.cfg, &s.core.held)
 	return s, nil
 }
 
@@ -87,6 +89,7 @@ func (s *Server) Serve(ctx context.Context, lns ...net.Listener) error {
 	}
 	timerCtx, stopTimer := context.WithCancel(context.WithoutCancel(ctx))
 	s.group.Go(func() { s.core.runTimer(timerCtx) })
+	s.group.Go(func() { s.shed(timerCtx) })
 	for _, ln := range lns {
 		s.group.Go(func() { s.accept(ln) })
 	}
@@ -160,16 +163,19 @@ func (s *Server) stop() {
 	s.phase = ended
 	lns := s.listeners
 	s.listeners = nil
-	open := make([]*conn, 0, len(s.conns))
-	for c := range s.conns {
-		open = append(open, c)
-	}
 	s.mu.Unlock()
 	closeAll(lns)
-	for _, c := range open {
+	for _, c := range s.open() {
 		c.conn.Close()
 		c.out.close()
 	}
+}
+
+// open are the connections of this moment.
+func (s *Server) open() []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.conns))
 }
 
 // admit makes a connection known to the server and its queue, or closes it with ERROR. The caller

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -330,26 +331,63 @@ func TestMemoryBudget(t *testing.T) {
 	watch.echo()
 }
 
-func TestListen(t *testing.T) {
+func TestListenIsForThisMachineOnly(t *testing.T) {
 	t.Parallel()
 	s, err := server.New(server.Config{})
 	require.NoError(t, err)
-	for _, addr := range []string{"0.0.0.0:0", ":0", "[::]:0"} {
+	for _, addr := range []string{
+		"0.0.0.0:0", ":0", "[::]:0", "[::ffff:0.0.0.0]:0", "192.0.2.1:0", "[2001:db8::1]:0", "[fe80::1]:0", "255.255.255.255:0",
+	} {
 		_, err := s.Listen(t.Context(), "127.0.0.1:0", addr)
 		require.ErrorIs(t, err, server.ErrPublic, addr)
+		require.ErrorContains(t, err, addr)
 		require.ErrorContains(t, err, "--insecure")
 	}
-	_, err = s.Listen(t.Context(), "no port")
-	require.Error(t, err)
+	for _, addr := range []string{"no port", "127.0.0.1:70000", "no.such.host.invalid:0", "unix:", "unix:/no/such/folder/socket"} {
+		_, err = s.Listen(t.Context(), addr)
+		require.Error(t, err, addr)
+		require.NotErrorIs(t, err, server.ErrPublic, addr)
+	}
+	for _, addr := range []string{"127.0.0.1:0", "127.0.0.2:0", "localhost:0", "[::1]:0", "[::ffff:127.0.0.1]:0"} {
+		lns, err := s.Listen(t.Context(), addr)
+		require.NotErrorIs(t, err, server.ErrPublic, addr)
+		if err == nil { // there are machines without IPv6, and with one loopback address
+			require.NoError(t, lns[0].Close())
+		}
+	}
 
 	open, err := server.New(server.Config{Insecure: true})
 	require.NoError(t, err)
-	lns, err := open.Listen(t.Context(), "0.0.0.0:0", "localhost:0")
+	lns, err := open.Listen(t.Context(), "0.0.0.0:0", "localhost:0", ":0")
 	require.NoError(t, err)
-	require.Len(t, lns, 2)
+	require.Len(t, lns, 3)
 	for _, ln := range lns {
 		require.NoError(t, ln.Close())
 	}
+}
+
+// What a server leaves behind that was killed is replaced; what is no socket is not touched.
+func TestListenUnixReplacesDeadSockets(t *testing.T) {
+	t.Parallel()
+	s, err := server.New(server.Config{})
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "socket")
+	dead, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path})
+	require.NoError(t, err)
+	dead.SetUnlinkOnClose(false)
+	require.NoError(t, dead.Close())
+	lns, err := s.Listen(t.Context(), "unix:"+path)
+	require.NoError(t, err)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	require.NoError(t, lns[0].Close())
+	require.NoFileExists(t, path)
+
+	require.NoError(t, os.WriteFile(path, []byte("mine"), 0o600))
+	_, err = s.Listen(t.Context(), "unix:"+path)
+	require.ErrorContains(t, err, "not a socket")
+	require.FileExists(t, path)
 }
 
 func TestListenUnix(t *testing.T) {

@@ -16,7 +16,7 @@ type Counters struct {
 
 	Connections     uint64 // accepted
 	RefusedLimit    uint64 // connections over MaxConnections or MaxConnectionsPerAddress
-	RefusedMemory   uint64 // submissions refused and packets not read because of MaxMemory
+	RefusedMemory   uint64 // packets not read because of MaxMemory, each has ended a connection
 	RefusedDraining uint64 // submissions during the graceful end
 
 	InvalidPackets uint64 // bytes that are no packet, or one without all of its arguments
@@ -46,7 +46,7 @@ type Snapshot struct {
 	Draining bool
 
 	Connections int   // open now
-	Memory      int64 // bytes in use of MaxMemory's budget; small ones per connection are not counted
+	Memory      int64 // bytes held for peers, of MaxMemory; those of the queue are Levels.Bytes
 
 	Counters Counters
 	Queue    queue.Counters

@@ -6,10 +6,11 @@ import "syscall"
 
 const canWriteOnce = true
 
-// writeNow is one write to a non-blocking descriptor. A full socket is not an error but 0 bytes.
-func writeNow(fd uintptr, b []byte) (int, error) {
+// writeNow is one write of chunks, or of the first ones, to a non-blocking descriptor. A full socket
+// is not an error but 0 bytes.
+func writeNow(fd uintptr, chunks [][]byte) (int, error) {
 	for {
-		n, err := syscall.Write(int(fd), b)
+		n, err := writeChunks(int(fd), chunks)
 		switch err {
 		case nil:
 			return n, nil

@@ -41,11 +41,13 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Memory gives a Reader the memory for large bodies; without one it is made with make. Get may return
-// memory of any contents, with n bytes and a capacity of at least as many. Put takes back what no
-// packet ever referred to.
+// Memory gives a Reader the memory for large bodies, which is else made with make.
 type Memory interface {
-	Get(n int) []byte
+	// Get returns size bytes if they are there already, and else n, which is what may be allocated
+	// for them so far. They may contain anything.
+	Get(n, size int) []byte
+
+	// Put takes back what no packet ever referred to.
 	Put(b []byte)
 }
 
@@ -228,7 +230,7 @@ func (r *Reader) nextLine(b []byte) (Packet, bool, error) {
 func (r *Reader) beginLarge(h Header, have []byte) {
 	have = have[:min(len(have), h.Size)]
 	r.header = h
-	r.large = r.alloc(room(len(have), h.Size))
+	r.large = r.alloc(len(have))
 	r.filled = copy(r.large, have)
 	r.start += HeaderSize + len(have)
 }
@@ -248,7 +250,7 @@ func (r *Reader) nextLarge() (Packet, bool, error) {
 }
 
 func (r *Reader) growLarge() {
-	bigger := r.alloc(room(r.filled, r.header.Size))
+	bigger := r.alloc(r.filled)
 	copy(bigger, r.large[:r.filled])
 	if r.memory != nil {
 		r.memory.Put(r.large)
@@ -256,9 +258,11 @@ func (r *Reader) growLarge() {
 	r.large = bigger
 }
 
-func (r *Reader) alloc(n int) []byte {
+// alloc is memory for the large body, of which so many bytes have arrived.
+func (r *Reader) alloc(arrived int) []byte {
+	n := room(arrived, r.header.Size)
 	if r.memory != nil {
-		return r.memory.Get(n)
+		return r.memory.Get(n, r.header.Size)
 	}
 	return make([]byte, n)
 }

@@ -116,11 +116,15 @@ func (s *State) checkPeers() error {
 				return fmt.Errorf("peer %d sleeps unlisted for %q", id, a.function.name)
 			}
 		}
+		waiting := 0
 		for at := p.seat; at != 0; at = s.seats.at(at).next {
-			seats++
+			waiting++
 			if s.seats.at(at).client != p.slot {
 				return fmt.Errorf("peer %d has another's seat", id)
 			}
+		}
+		if seats += waiting; waiting != p.waiting {
+			return fmt.Errorf("peer %d: %d seats counted as %d", id, waiting, p.waiting)
 		}
 		n := 0
 		for at := p.first; at != 0; at = s.attempts.at(at).next {
@@ -277,6 +281,9 @@ func (s *State) checkMemory() error {
 			got++
 		}
 	}
+	if err := s.checkBytes(); err != nil {
+		return err
+	}
 	if got != want {
 		return fmt.Errorf("%d records in the arena, %d in use", got, want)
 	}
@@ -284,6 +291,21 @@ func (s *State) checkMemory() error {
 		if s.find(serial) == 0 {
 			return fmt.Errorf("job %d has a history but is gone", serial)
 		}
+	}
+	return nil
+}
+
+// checkBytes: what is counted for the memory budget is there.
+func (s *State) checkBytes() error {
+	text, dead := int64(0), int64(0)
+	for slot := range s.jobs.all() {
+		text += s.jobs.at(slot).textBytes()
+	}
+	for _, d := range s.dead {
+		dead += d.bytes()
+	}
+	if text != s.textBytes || dead != s.deadBytes {
+		return fmt.Errorf("%d bytes of jobs counted as %d, %d of dead letters as %d", text, s.textBytes, dead, s.deadBytes)
 	}
 	return nil
 }

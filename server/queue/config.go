@@ -18,6 +18,14 @@ type Config struct {
 	// 1000. Less than zero: none.
 	DeadLetters int
 
+	// DeadLetterBytes is how many bytes of them are kept: payloads and all. The oldest go when one
+	// more would exceed it, and a dead letter that is larger is not kept. Zero: 64 MiB. Less than
+	// zero: no limit.
+	DeadLetterBytes int
+
+	// Exceptions makes every client get WORK_EXCEPTION, as if it had asked for the option.
+	Exceptions bool
+
 	// Policies say what holds for functions by name. The first one whose pattern matches is taken.
 	Policies []Policy
 
@@ -31,6 +39,7 @@ type Limits struct {
 	MaxJobs         int // jobs in all
 	MaxFunctionJobs int // jobs of one function
 	MaxClients      int // attached clients of one job
+	MaxHandles      int // jobs that one connection waits for
 	MaxAbilities    int // functions of one worker
 	MaxFunctionName int // bytes
 	MaxUnique       int // bytes
@@ -54,4 +63,5 @@ const (
 	defaultPrefix      = "H:geartrain:"
 	maxPrefix          = 63 - 20 // a handle without its longest number
 	defaultDeadLetters = 1000
+	defaultDeadBytes   = 64 << 20
 )

@@ -53,6 +53,24 @@ func (s *State) DeadLetter(handle string) (DeadLetter, bool) {
 	return s.dead[i].DeadLetter, true
 }
 
+// bytes is about what it costs to keep.
+func (d *deadLetter) bytes() int64 {
+	return deadBytes + int64(len(d.Handle)+len(d.Function)+len(d.Unique)+len(d.Payload)+len(d.reducer)) +
+		int64(len(d.History))*lossBytes
+}
+
+// deadFits says that one more of n bytes may be kept beside those there are.
+func (s *State) deadFits(n int64) bool {
+	limit := int64(s.cfg.DeadLetterBytes)
+	return len(s.dead) < s.cfg.DeadLetters && (limit < 0 || s.deadBytes+n <= limit)
+}
+
+// forgetDead takes the i-th dead letter out.
+func (s *State) forgetDead(i int) {
+	s.deadBytes -= s.dead[i].bytes()
+	s.dead = slices.Delete(s.dead, i, i+1)
+}
+
 func (s *State) findDead(handle []byte) int {
 	return slices.IndexFunc(s.dead, func(d *deadLetter) bool { return d.Handle == string(handle) })
 }
@@ -80,33 +98,38 @@ func (s *State) recordLoss(j *job, reason string) {
 	})
 }
 
-// bury makes a dead letter of a job that is about to be removed.
+// bury makes a dead letter of a job that is about to be removed. The oldest ones make room for it.
 func (s *State) bury(j *job) {
 	s.counters.DeadLetters++
-	if s.cfg.DeadLetters < 0 {
+	d := s.deadLetterOf(j)
+	n := d.bytes()
+	if limit := int64(s.cfg.DeadLetterBytes); s.cfg.DeadLetters < 0 || limit > 0 && n > limit {
 		s.counters.DeadDropped++
 		return
 	}
-	if len(s.dead) >= s.cfg.DeadLetters {
+	d.Payload = bytes.Clone(d.Payload)
+	for !s.deadFits(n) {
 		s.counters.DeadDropped++
-		s.dead = slices.Delete(s.dead, 0, 1)
+		s.forgetDead(0)
 	}
-	payload := s.payload(j)
-	if !j.body.own() {
-		payload = bytes.Clone(payload)
-	}
-	s.dead = append(s.dead, &deadLetter{
+	s.dead = append(s.dead, d)
+	s.deadBytes += n
+}
+
+// deadLetterOf describes j. The payload is j's own.
+func (s *State) deadLetterOf(j *job) *deadLetter {
+	return &deadLetter{
 		DeadLetter: DeadLetter{
 			Handle:   string(s.handle(j)),
 			Function: string(s.functionSlab.at(j.function).name),
 			Unique:   string(s.unique(j)),
 			Priority: j.priority,
-			Payload:  payload,
+			Payload:  s.payload(j),
 			Died:     s.now,
 			History:  s.history[j.serial],
 		},
 		reducer: bytes.Clone(s.reducer(j)),
-	})
+	}
 }
 
 func (s *State) retryDead(ev *RetryDead) {
@@ -131,7 +154,7 @@ func (s *State) retryDead(ev *RetryDead) {
 	if s.findKey(f, keyOf(again)) != 0 {
 		return
 	}
-	s.dead = slices.Delete(s.dead, i, i+1)
+	s.forgetDead(i)
 	s.counters.DeadRetried++
 	slot, j := s.newJob(f, again)
 	s.enqueue(slot, j, false)
@@ -140,6 +163,6 @@ func (s *State) retryDead(ev *RetryDead) {
 
 func (s *State) dropDead(ev *DropDead) {
 	if i := s.findDead(ev.Handle); i >= 0 {
-		s.dead = slices.Delete(s.dead, i, i+1)
+		s.forgetDead(i)
 	}
 }

@@ -32,6 +32,7 @@ type Submit struct {
 	Background bool
 	RunAt      time.Time // not before; zero: now
 	Reducer    []byte    // SUBMIT_REDUCE_JOB; handed through to GRAB_JOB_ALL workers
+	NoMemory   bool      // a new job is refused; it can still join one
 }
 
 // CanDo: the worker takes jobs of Function. An assignment of it that has not ended after Timeout is
@@ -69,8 +70,7 @@ type Grab struct {
 	Detail Detail
 }
 
-// Report is what a worker says about a job it has: Type is WorkData, WorkWarning, WorkStatus,
-// WorkComplete, WorkFail or WorkException. From anyone but the current attempt's owner it is
+// Report is what a worker says about a job it has. From anyone but the current attempt's owner it is
 // dropped and counted, never answered.
 type Report struct {
 	Peer   Peer
@@ -145,7 +145,7 @@ type SetMaxQueue struct {
 type CreateFunction struct{ Function []byte }
 
 // DropFunction forgets a function that has no workers, with all its queued jobs; their clients get
-// WORK_FAIL. Whether it was dropped is seen with [State.Function].
+// WORK_FAIL. It stays while it has workers or running jobs; see [State.Function].
 type DropFunction struct{ Function []byte }
 
 func (*Submit) event()          {}

@@ -47,6 +47,10 @@ func (s *State) functionFor(p *peer, name []byte) *function {
 	if f := s.functions[string(name)]; f != nil {
 		return f
 	}
+	if len(name) == 0 {
+		s.refuse(p, protocol.CodeInvalidPacket, "Function name is empty", &s.counters.Refused.FunctionName)
+		return nil
+	}
 	if limit := s.cfg.MaxFunctionName; limit > 0 && len(name) > limit {
 		s.refuse(p, protocol.CodeArgumentTooLarge, "Function name is too long", &s.counters.Refused.FunctionName)
 		return nil

@@ -80,6 +80,7 @@ func submit(p Peer, function, unique, payload string) *Submit {
 
 func (ev *Submit) at(prio Priority) *Submit { ev.Priority = prio; return ev }
 func (ev *Submit) bg() *Submit              { ev.Background = true; return ev }
+func (ev *Submit) noMemory() *Submit        { ev.NoMemory = true; return ev }
 func (ev *Submit) when(t time.Time) *Submit { ev.RunAt = t; return ev }
 
 func canDo(p Peer, function string) *CanDo { return &CanDo{Peer: p, Function: []byte(function)} }

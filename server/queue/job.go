@@ -58,6 +58,11 @@ type job struct {
 // wanted says that the job has somebody to run for.
 func (j *job) wanted() bool { return j.background || j.clients > 0 }
 
+// textBytes is the size of everything that the submission brought.
+func (j *job) textBytes() int64 {
+	return int64(j.uniqueLen) + int64(j.reducerLen) + int64(j.payloadLen)
+}
+
 // attempt is one assignment of a job: who has it, and what was said about it.
 type attempt struct {
 	job        uint32

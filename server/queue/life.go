@@ -74,6 +74,7 @@ func (s *State) remove(slot uint32, j *job) {
 	if s.cfg.JobRetries > 0 {
 		delete(s.history, j.serial)
 	}
+	s.textBytes -= j.textBytes()
 	s.arena.drop(j.text)
 	s.arena.drop(j.body)
 	f := s.functionSlab.at(j.function)
@@ -92,6 +93,7 @@ func (s *State) attach(slot uint32, j *job, p *peer) {
 	}
 	j.last = at
 	j.clients++
+	p.waiting++
 	if p.seat != 0 {
 		s.seats.at(p.seat).prev = at
 	}
@@ -113,6 +115,7 @@ func (s *State) detachClient(at uint32) {
 		s.seats.at(c.nextOfJob).prevOfJob = c.prevOfJob
 	}
 	j.clients--
+	p.waiting--
 	if c.prev == 0 {
 		p.seat = c.next
 	} else {

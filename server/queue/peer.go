@@ -17,7 +17,8 @@ type peer struct {
 	cancels    bool
 	numbers    bool // handles with the attempt's number
 
-	seat uint32 // the first of the jobs it is attached to as a client
+	seat    uint32 // the first of the jobs it is attached to as a client
+	waiting int    // and how many there are
 
 	abilities abilities             // in the order of CAN_DO
 	ready     [priorities]abilities // those whose functions may have jobs; the next one to serve first

@@ -173,7 +173,7 @@ func (w *world) drain() {
 	for _, p := range slices.Sorted(maps.Keys(w.state.peers)) {
 		w.apply(&Leave{Peer: p})
 	}
-	require.Equal(w, Levels{DeadLetters: len(w.state.dead)}, w.state.Levels())
+	require.Equal(w, Levels{DeadLetters: len(w.state.dead), Bytes: w.state.deadBytes}, w.state.Levels())
 }
 
 func (w *world) sleep(p Peer) {

@@ -111,7 +111,7 @@ func (s *State) broadcastException(j *job, ev *Report) {
 	handle := s.handle(j)
 	for at := j.first; at != 0; {
 		c := s.seats.at(at)
-		if p := s.peerSlab.at(c.client); p.exceptions {
+		if p := s.peerSlab.at(c.client); p.exceptions || s.cfg.Exceptions {
 			s.send(p, protocol.WorkException, handle, ev.Data).Shared = ev.Owned
 		} else {
 			s.send(p, protocol.WorkFail, handle)

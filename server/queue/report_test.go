@@ -167,5 +167,5 @@ func TestDropFunction(t *testing.T) {
 	tb.quiet(&CantDo{Peer: 2, Function: []byte("f")})
 	tb.quiet(submit(1, "f", "", "").at(Low), submit(1, "f", "", "").bg(), submit(1, "f", "", "").when(tb.now.Add(time.Hour)))
 	tb.do(drop, "1 WORK_FAIL H:1", "1 WORK_FAIL H:3")
-	require.Equal(t, Levels{Connections: 9}, tb.state.Levels())
+	require.Equal(t, Levels{Connections: 9, Bytes: 9 * peerBytes}, tb.state.Levels())
 }

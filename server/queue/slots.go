@@ -67,10 +67,20 @@ func (s *slots) give(slot uint32) bool {
 }
 
 // all yields the taken slots in order. A slot may be given back while it is visited.
-func (s *slots) all() iter.Seq[uint32] {
+func (s *slots) all() iter.Seq[uint32] { return s.from(1) }
+
+// from is all but those before first.
+func (s *slots) from(first uint32) iter.Seq[uint32] {
 	return func(yield func(uint32) bool) {
-		for p := range s.pages {
+		start, i := place(max(first, 1))
+		for p := start; p < len(s.pages); p++ {
 			for w, word := range s.pages[p].taken {
+				if p == start && w <= i/64 {
+					word &= ^uint64(0) << max(i-w*64, 0)
+					if w < i/64 {
+						continue
+					}
+				}
 				for ; word != 0; word &= word - 1 {
 					if !yield(uint32(p*pageSize + w*64 + bits.TrailingZeros64(word) + 1)) {
 						return

@@ -36,6 +36,9 @@ type State struct {
 	history map[uint64][]LostAttempt // of jobs by serial, if JobRetries is set
 	dead    []*deadLetter            // the oldest first
 
+	textBytes int64 // of all jobs: unique, reducer and payload
+	deadBytes int64 // the same of dead letters, and their histories
+
 	// While an event is being applied:
 	now     time.Time
 	epoch   time.Time // of the first event
@@ -55,6 +58,9 @@ func New(cfg Config) *State {
 	}
 	if cfg.DeadLetters == 0 {
 		cfg.DeadLetters = defaultDeadLetters
+	}
+	if cfg.DeadLetterBytes == 0 {
+		cfg.DeadLetterBytes = defaultDeadBytes
 	}
 	if cfg.MaxJobs <= 0 || cfg.MaxJobs > maxSlot {
 		cfg.MaxJobs = maxSlot

@@ -11,7 +11,7 @@ import (
 
 func (s *State) submit(ev *Submit) {
 	p := s.peer(ev.Peer)
-	if p == nil || !s.namesFit(p, ev) {
+	if p == nil || !s.namesFit(p, ev) || !ev.Background && !s.mayWait(p) {
 		return
 	}
 	f := s.functions[string(ev.Function)]
@@ -21,7 +21,11 @@ func (s *State) submit(ev *Submit) {
 			return
 		}
 	}
-	if s.jobs.n >= s.cfg.MaxJobs {
+	switch {
+	case ev.NoMemory:
+		s.refuse(p, protocol.CodeLimit, "Server is out of memory for new jobs", &s.counters.Refused.Memory)
+		return
+	case s.jobs.n >= s.cfg.MaxJobs:
 		s.refuse(p, protocol.CodeQueueError, "Job queue is full", &s.counters.Refused.Jobs)
 		return
 	}
@@ -48,6 +52,8 @@ func (s *State) namesFit(p *peer, ev *Submit) bool {
 		limit = math.MaxUint16
 	}
 	switch {
+	case len(ev.Function) == 0:
+		s.refuse(p, protocol.CodeInvalidPacket, "Function name is empty", &s.counters.Refused.FunctionName)
 	case len(ev.Unique) > limit:
 		s.refuse(p, protocol.CodeArgumentTooLarge, "Unique id is too long", &s.counters.Refused.Unique)
 	case len(ev.Reducer) > math.MaxUint16:
@@ -56,6 +62,15 @@ func (s *State) namesFit(p *peer, ev *Submit) bool {
 		return true
 	}
 	return false
+}
+
+// mayWait says that p can wait for one more job.
+func (s *State) mayWait(p *peer) bool {
+	if limit := s.cfg.MaxHandles; limit > 0 && p.waiting >= limit {
+		s.refuse(p, protocol.CodeLimit, "This connection waits for too many jobs", &s.counters.Refused.Handles)
+		return false
+	}
+	return true
 }
 
 func (s *State) queueHasRoom(p *peer, f *function, prio Priority) bool {
@@ -87,6 +102,7 @@ func (s *State) newJob(f *function, ev *Submit) (uint32, *job) {
 	default:
 		j.text, j.body = s.arena.put(ev.Unique, ev.Reducer), s.arena.keep(bytes.Clone(ev.Payload))
 	}
+	s.textBytes += j.textBytes()
 	s.serials.add(uint32(j.serial), slot)
 	if key := keyOf(ev); key.kind != noKey {
 		j.key, j.hash = key.kind, s.hashKey(f, key)

@@ -155,6 +155,14 @@ func TestLimits(t *testing.T) {
 			"1 ERROR QUEUE_ERROR|Job queue of this function is full", func(r *Refused) uint64 { return r.FunctionJobs }},
 		{"clients", Limits{MaxClients: 1}, []Event{submit(1, "f", "k", "")}, submit(2, "f", "k", ""),
 			"2 ERROR LIMIT_EXCEEDED|Too many clients for one job", func(r *Refused) uint64 { return r.Clients }},
+		{"handles", Limits{MaxHandles: 1}, []Event{submit(1, "f", "k", "")}, submit(1, "f", "k", ""),
+			"1 ERROR LIMIT_EXCEEDED|This connection waits for too many jobs", func(r *Refused) uint64 { return r.Handles }},
+		{"memory", Limits{}, []Event{submit(1, "f", "k", "")}, submit(2, "f", "", "x").noMemory(),
+			"2 ERROR LIMIT_EXCEEDED|Server is out of memory for new jobs", func(r *Refused) uint64 { return r.Memory }},
+		{"empty function", Limits{}, nil, submit(1, "", "", ""),
+			"1 ERROR INVALID_PACKET|Function name is empty", func(r *Refused) uint64 { return r.FunctionName }},
+		{"empty ability", Limits{}, nil, canDo(1, ""),
+			"1 ERROR INVALID_PACKET|Function name is empty", func(r *Refused) uint64 { return r.FunctionName }},
 		{"abilities", Limits{MaxAbilities: 1}, []Event{canDo(1, "f")}, canDo(1, "g"),
 			"1 ERROR LIMIT_EXCEEDED|Too many functions for one worker", func(r *Refused) uint64 { return r.Abilities }},
 		{"function name", Limits{MaxFunctionName: 3}, nil, submit(1, "name", "", ""),
@@ -218,7 +226,7 @@ func TestFarFuture(t *testing.T) {
 	tb.do(submit(1, "f", "", "x").when(time.Unix(1<<62, 0)), "1 JOB_CREATED H:1")
 	tb.quiet(canDoWithin(2, "g", 1<<63-1), submit(1, "g", "", ""), &Grab{Peer: 2})
 	tb.pass(100 * 365 * 24 * time.Hour)
-	require.Equal(t, Levels{Functions: 2, Connections: 9, Workers: 1, Scheduled: 1, Running: 1}, tb.state.Levels())
+	require.Equal(t, Levels{Functions: 2, Connections: 9, Workers: 1, Scheduled: 1, Running: 1, Bytes: tb.state.Bytes()}, tb.state.Levels())
 }
 
 func TestPolicyPatterns(t *testing.T) {

@@ -80,14 +80,17 @@ type Counters struct {
 
 // Refused counts submissions and CAN_DOs answered with ERROR, by reason.
 type Refused struct {
-	Functions, Jobs, FunctionJobs, Clients, Abilities, FunctionName, Unique uint64 // over that limit
-	MaxQueue, Conflict, Option                                              uint64
+	Functions, Jobs, FunctionJobs, Clients, Handles, Abilities, Unique uint64 // over that limit
+	FunctionName                                                       uint64 // too long or empty
+	Memory, MaxQueue, Conflict, Option                                 uint64
 }
 
 // Levels is how much there is now.
 type Levels struct {
 	Functions, Connections, Workers, Asleep int
 	Queued, Scheduled, Running, DeadLetters int
+
+	Bytes int64 // of memory, see [State.Bytes]
 }
 
 // Functions lists the functions by name. The state must not change while it is iterated; that goes
@@ -122,6 +125,15 @@ func (s *State) Workers() iter.Seq[WorkerInfo] {
 	}
 }
 
+// Worker is one connection by its number.
+func (s *State) Worker(id Peer) (WorkerInfo, bool) {
+	p := s.peer(id)
+	if p == nil {
+		return WorkerInfo{}, false
+	}
+	return workerInfo(p), true
+}
+
 // Jobs lists all jobs, in no particular order.
 func (s *State) Jobs() iter.Seq[JobInfo] {
 	return func(yield func(JobInfo) bool) {
@@ -132,6 +144,25 @@ func (s *State) Jobs() iter.Seq[JobInfo] {
 		}
 	}
 }
+
+// JobsFrom is a part of that list, so that nobody need hold the state for all of it: the jobs from
+// place on, each with its place. A list begins at place 0 and goes on behind the last place it has
+// seen; jobs that live all the while are in it exactly once.
+func (s *State) JobsFrom(place uint32) iter.Seq2[uint32, JobInfo] {
+	return func(yield func(uint32, JobInfo) bool) {
+		for slot := range s.jobs.from(place) {
+			if !yield(slot, s.jobInfo(s.jobs.at(slot))) {
+				return
+			}
+		}
+	}
+}
+
+// FunctionNames are the names of all functions, in no particular order.
+func (s *State) FunctionNames() []string { return slices.Collect(maps.Keys(s.functions)) }
+
+// Peers are the numbers of all connections, in no particular order.
+func (s *State) Peers() []Peer { return slices.Collect(maps.Keys(s.peers)) }
 
 // Job is one job by its bare handle.
 func (s *State) Job(handle string) (JobInfo, bool) {
@@ -147,7 +178,7 @@ func (s *State) Counters() Counters { return s.counters }
 
 // Levels counts what there is. It looks at every function and connection, but at no job.
 func (s *State) Levels() Levels {
-	l := Levels{Functions: len(s.functions), Connections: len(s.peers), DeadLetters: len(s.dead)}
+	l := Levels{Functions: len(s.functions), Connections: len(s.peers), DeadLetters: len(s.dead), Bytes: s.Bytes()}
 	for _, f := range s.functions {
 		l.Queued += f.ready()
 		l.Scheduled += f.waiting() - f.ready()
