@@ -59,6 +59,7 @@ func (j *job) succeed(result item) {
 	s.report(j, Event{Kind: JobDone, Place: j.place, Attempt: j.retries + 1})
 	s.succeedAt(j, twins, result.raw)
 	s.ringReaders()
+	s.review()
 	s.barrier.end()
 	s.bell.ring()
 }
@@ -136,19 +137,34 @@ func (s *stageRun) failAt(j *job, places []int, err error) {
 		s.mu.Lock()
 		s.progress.Failed++
 		spoolErr := s.failures.add(failure)
-		over := s.spec.FailFast &&
-			!s.spec.AllowFailures.allows(s.progress.Failed, s.progress.Added, s.progress.InputClosed && s.frontier == nil)
 		s.mu.Unlock()
 		if spoolErr != nil {
 			s.abort(spoolErr)
 		}
-		if over {
-			s.abort(ErrTooManyFailures)
-		}
+		s.review()
 		s.report(j, Event{Kind: JobFailed, Place: place, Attempt: failure.Attempt, Err: err})
 		s.barrier.end()
 	}
 	s.bell.ring()
+}
+
+// review ends the stage early when it has results enough, or failures too many.
+func (s *stageRun) review() {
+	if !s.spec.FailFast && s.spec.Wait.isAll() {
+		return
+	}
+	s.mu.Lock()
+	p, final := s.progress, s.whole && s.frontier == nil
+	s.mu.Unlock()
+	switch {
+	case !s.spec.Wait.isAll():
+		if s.spec.Wait.isMet(p.Done, p.Added, final) {
+			s.stop(errEnough)
+			s.cancel(errEnough)
+		}
+	case !s.spec.AllowFailures.allows(p.Failed, p.Added, final):
+		s.abort(ErrTooManyFailures)
+	}
 }
 
 // add counts one more item that is to become a job.

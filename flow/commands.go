@@ -25,11 +25,16 @@ const maxVariable = 96 << 10
 
 // CommandOptions are how the commands of a pipeline are run. The zero value is good.
 type CommandOptions struct {
-	Params map[string]any // for expressions in the env of functions. Default: none
+	Params map[string]any // for expressions in the env of functions and in timeouts. Default: none
 	Stderr io.Writer      // gets the commands' log lines; safe for concurrent use. Default: discarded
 
 	// MaxOutput bounds what one command may print, in bytes. Default: as much as fits into a packet.
 	MaxOutput int64
+
+	// Run is the id of the only run that the worker works for, when it is inside that run's process.
+	// Commands of functions then get GEARTRAIN_RUN, and GEARTRAIN_STAGE when one stage alone has the
+	// function. Default: not known.
+	Run string
 }
 
 // HandleCommands makes w serve every command of the plan: its Functions, and the stages that bring
@@ -42,9 +47,13 @@ type CommandOptions struct {
 //
 //	ITEM                 the item, or the arguments of a function: text, or JSON if it is no text
 //	GEARTRAIN_ARGS       the arguments, likewise; also standard input, unless the stage has a stdin
-//	GEARTRAIN_RUN        the run's id, when the job belongs to one run only
-//	GEARTRAIN_STAGE      the stage's name
-//	GEARTRAIN_FUNCTION, GEARTRAIN_KEY, GEARTRAIN_HANDLE, GEARTRAIN_ATTEMPT, GEARTRAIN_DEADLINE
+//	GEARTRAIN_RUN        the run's id, when the job belongs to one run only; of a function see CommandOptions
+//	GEARTRAIN_STAGE      the stage's name; of a function likewise
+//	GEARTRAIN_ATTEMPT    the number of the attempt at this key, from 1: the server's, or one more than that of
+//	                     the last attempt that failed in this worker, whichever is higher
+//	GEARTRAIN_FENCE      another text for each attempt, and a later attempt's sorts later: a UUID of version 7,
+//	                     from the worker's clock. What is written with it can refuse one that is lower.
+//	GEARTRAIN_FUNCTION, GEARTRAIN_KEY, GEARTRAIN_HANDLE, GEARTRAIN_DEADLINE
 //	                     see [command.JobEnv]
 //
 // ITEM and GEARTRAIN_ARGS are left out when they are over 96 KiB or hold a NUL byte, which no
@@ -53,9 +62,14 @@ type CommandOptions struct {
 // The timeout of a stage or function holds in the worker too: the command and all it started are
 // killed when it is over.
 func HandleCommands(w *gearman.Worker, p *Plan, o CommandOptions) {
+	if settled, err := p.settled(&Scope{Params: o.Params}); err == nil { // else some timeouts are not known here
+		p = settled
+	}
+	tried := &attempts{}
 	for i := range p.Functions {
 		f := &p.Functions[i]
 		c := newCommandRunner(p, &f.Command, o, f.Env)
+		c.attempts, c.run, c.stage = tried, o.Run, p.onlyStage(f.Name)
 		w.HandleWith(f.Name, gearman.FunctionConfig{Timeout: p.functionTimeout(f), MaxParallel: f.MaxParallel}, c.function)
 	}
 	for i := range p.Stages {
@@ -64,9 +78,24 @@ func HandleCommands(w *gearman.Worker, p *Plan, o CommandOptions) {
 			continue
 		}
 		c := newCommandRunner(p, s.Command, o, s.Env)
-		c.stage = s.Name
+		c.attempts, c.stage = tried, s.Name
 		w.HandleWith(s.Function, gearman.FunctionConfig{Timeout: s.Timeout}, c.job)
 	}
+}
+
+// onlyStage is the stage that has a function, if no other has it.
+func (p *Plan) onlyStage(function string) string {
+	name := ""
+	for i := range p.Stages {
+		switch {
+		case p.Stages[i].Function != function:
+		case name != "":
+			return ""
+		default:
+			name = p.Stages[i].Name
+		}
+	}
+	return name
 }
 
 // functionTimeout is how long a declared function may take: as it says, else as long as the most patient
@@ -109,16 +138,17 @@ func (p *Plan) HasCommands() bool {
 
 // commandRunner runs one command of a plan for jobs.
 type commandRunner struct {
-	plan    *Plan
-	spec    *Command
-	program command.Command
-	params  map[string]any
-	env     map[string]Template // of the pipeline, and of the function or stage
-	stage   string
+	spec     *Command
+	program  command.Command
+	params   map[string]any
+	env      map[string]Template // of the pipeline, and of the function or stage
+	attempts *attempts
+	stage    string // empty: not known
+	run      string // likewise
 }
 
 func newCommandRunner(p *Plan, spec *Command, o CommandOptions, env map[string]Template) *commandRunner {
-	c := &commandRunner{plan: p, spec: spec, params: o.Params, env: map[string]Template{}}
+	c := &commandRunner{spec: spec, params: o.Params, env: map[string]Template{}}
 	maps.Copy(c.env, p.Env)
 	maps.Copy(c.env, env)
 	c.program = command.Command{Dir: spec.Dir, Stderr: o.Stderr, MaxOutput: o.MaxOutput}
@@ -146,11 +176,7 @@ func (c *commandRunner) job(ctx context.Context, job *gearman.Job) ([]byte, erro
 	env := c.declared(e.Env)
 	env = appendVariable(env, "ITEM", it.raw)
 	env = appendVariable(env, "GEARTRAIN_ARGS", args.raw)
-	env = append(env, "GEARTRAIN_STAGE="+c.stage)
-	if e.Run != "" {
-		env = append(env, "GEARTRAIN_RUN="+e.Run)
-	}
-	return c.run(ctx, job, argv, env, stdin.raw)
+	return c.do(ctx, job, argv, append(env, c.place(e.Run)...), stdin.raw)
 }
 
 // function runs the command of a function. The payload is its arguments, as they are.
@@ -173,7 +199,18 @@ func (c *commandRunner) function(ctx context.Context, job *gearman.Job) ([]byte,
 	env := c.declared(variables)
 	env = appendVariable(env, "ITEM", args)
 	env = appendVariable(env, "GEARTRAIN_ARGS", args)
-	return c.run(ctx, job, argv, env, args)
+	return c.do(ctx, job, argv, append(env, c.place(c.run)...), args)
+}
+
+// place says which stage of which run a job belongs to, as far as that is known.
+func (c *commandRunner) place(run string) (env []string) {
+	if c.stage != "" {
+		env = append(env, "GEARTRAIN_STAGE="+c.stage)
+	}
+	if run != "" {
+		env = append(env, "GEARTRAIN_RUN="+run)
+	}
+	return env
 }
 
 // argumentsValue is a payload as expressions see it. Whether it was sent as text or as JSON is not
@@ -201,18 +238,32 @@ func (c *commandRunner) declared(variables map[string]string) []string {
 	return env
 }
 
-func (c *commandRunner) run(ctx context.Context, job *gearman.Job, argv, env []string, stdin []byte) ([]byte, error) {
-	if c.spec.Script != "" {
-		argv = []string{"sh", "-eu", "-c", c.spec.Script}
+func (c *commandRunner) do(ctx context.Context, job *gearman.Job, argv, env []string, stdin []byte) ([]byte, error) {
+	if err := checkWords(argv, env); err != nil {
+		return nil, err
 	}
-	for _, text := range slices.Concat(argv, env) {
-		if strings.IndexByte(text, 0) >= 0 {
-			return nil, gearman.NoRetry(errors.New("an argument or a variable holds a NUL byte"))
-		}
+	if c.spec.Script != "" {
+		argv = scriptArgv(c.spec.Script)
 	}
 	env = append(env, command.JobEnv(ctx, job)...)
-	result, err := c.program.Run(ctx, command.Input{Argv: argv, Env: env, Stdin: stdin, Progress: job})
-	return result.Stdout, err
+	return c.attempts.do(job, func(attempt []string) ([]byte, error) {
+		in := command.Input{Argv: argv, Env: append(env, attempt...), Stdin: stdin, Progress: job}
+		result, err := c.program.Run(ctx, in)
+		return result.Stdout, err
+	})
+}
+
+// scriptArgv is how a script is run.
+func scriptArgv(script string) []string { return []string{"sh", "-eu", "-c", script} }
+
+// checkWords finds what no argument and no variable can carry.
+func checkWords(argv, env []string) error {
+	for _, text := range slices.Concat(argv, env) {
+		if strings.IndexByte(text, 0) >= 0 {
+			return gearman.NoRetry(errors.New("an argument or a variable holds a NUL byte"))
+		}
+	}
+	return nil
 }
 
 // appendVariable leaves out what cannot be in an environment.

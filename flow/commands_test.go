@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -199,4 +200,57 @@ stages:
 	out, _, err = runYAML(t, text+"    fresh: 1h\n", nil)
 	require.NoError(t, err)
 	require.Equal(t, "none\n", out)
+}
+
+func TestAttemptsAreCountedOverRetries(t *testing.T) {
+	needsShell(t)
+	out, _, err := runYAML(t, `
+name: p
+functions:
+  again: {run: 'echo "$GEARTRAIN_ATTEMPT" "$GEARTRAIN_FENCE" >>"$LOG"; test "$GEARTRAIN_ATTEMPT" = 3; cat "$LOG"', env: {LOG: "${{ item.log }}"}}
+params: {folder: ""}
+stages:
+  - name: function
+    function: again
+    for_each: [{log: "${{ params.folder }}/a"}]
+    retry: {attempts: 3}
+  - name: own
+    for_each: ["${{ params.folder }}/b"]
+    retry: {attempts: 3}
+    run: echo "$GEARTRAIN_ATTEMPT" "$GEARTRAIN_FENCE" >>"$ITEM"; test "$GEARTRAIN_ATTEMPT" = 3; cat "$ITEM"
+output: ${{ stages.function.result }},${{ stages.own.result }}
+`, map[string]any{"folder": t.TempDir()})
+	require.NoError(t, err)
+	for _, log := range strings.Split(out, ",") {
+		var fences []string
+		for i, line := range strings.Split(strings.TrimSpace(log), "\n") {
+			number, fence, _ := strings.Cut(line, " ")
+			require.Equal(t, strconv.Itoa(i+1), number)
+			fences = append(fences, fence)
+		}
+		require.Len(t, fences, 3)
+		require.IsIncreasing(t, fences)
+	}
+}
+
+func TestFunctionsKnowTheOnlyRun(t *testing.T) {
+	needsShell(t)
+	plan := load(t, `
+name: p
+functions:
+  one: {run: 'echo "${GEARTRAIN_RUN-none} ${GEARTRAIN_STAGE-none}"'}
+  two: {run: 'echo "${GEARTRAIN_RUN-none} ${GEARTRAIN_STAGE-none}"'}
+stages:
+  - {name: a, function: one}
+  - {name: b, function: two}
+  - {name: c, function: two}
+output: ${{ stages.a.result }}, ${{ stages.b.result }}
+`)
+	for run, want := range map[string]string{"r": "r a, r none\n", "": "none a, none none\n"} {
+		handle := func(w *gearman.Worker) { flow.HandleCommands(w, plan, flow.CommandOptions{Run: run}) }
+		var out strings.Builder
+		_, err := plan.Run(t.Context(), flowtest.NewRunner(t, handle), flow.RunOptions{ID: "r", Output: &out})
+		require.NoError(t, err)
+		require.Equal(t, want, out.String())
+	}
 }

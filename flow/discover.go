@@ -63,13 +63,9 @@ func (m *jobMaker) found(j *job, result item) ([]item, error) {
 	if d.More != nil {
 		return moreItems(d, result)
 	}
-	v, err := d.Items.Eval(scope)
+	list, err := listValue(d.Items, scope)
 	if err != nil {
-		return nil, err
-	}
-	list, ok := v.([]any)
-	if !ok && v != nil {
-		return nil, fmt.Errorf("items: want a list, not %s", describe(v))
+		return nil, fmt.Errorf("items: %w", err)
 	}
 	return withMembers(list, d.With, scope)
 }

@@ -32,12 +32,22 @@
 // temporary file beyond a small size and read from there in order, so a run over millions of items takes
 // the memory of its window: [Runner].Window jobs for each stage.
 //
+// Results are in the order of the input, also in a stage that takes its items as they arrive: a streamed
+// pipeline gives the same as one with barriers.
+//
 // What must be in memory as a whole is bounded: a list that an expression asks for, and a list that is
 // made into one job, are errors over 64 MiB, which [Batch] cures.
+//
+// # Ends
+//
+// A stage or a run ends in one of the ways of [Status]. Then its [Hooks] are done: commands in the runner's
+// own process, which need no server, or jobs. They do not hold up other stages, and one that fails makes
+// the run fail.
 //
 // # Reading order
 //
 // dsl.go and options.go are the Go form, load.go begins the YAML form, plan.go is what both become.
 // run.go is the life of a run, stage.go that of a stage; intake.go adds its jobs, answers.go takes what
-// becomes of them. commands.go is the worker's side of run: and functions:.
+// becomes of them, order.go keeps their order, hooks.go is what is done at the end. commands.go is the
+// worker's side of run: and functions:.
 package flow

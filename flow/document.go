@@ -1,8 +1,11 @@
 package flow
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -17,6 +20,15 @@ const (
 	maxNodes   = 500_000 // values in all
 	maxAliased = 50_000  // of them, those that aliases stand for
 )
+
+// What is said of a file with nothing in it.
+const (
+	emptyFile     = "the file is empty"
+	emptyFileHint = "a pipeline has a name and stages"
+)
+
+// byteOrderMark is what some editors begin a file with. It means nothing in UTF-8.
+const byteOrderMark = "\ufeff"
 
 // node is one value of a document, with its place. What an alias stands for is one node in many places.
 type node struct {
@@ -111,24 +123,25 @@ func parseDocument(source []byte, ps *problems) *node {
 	if isTooDeep(ps.lines, ps) {
 		return nil
 	}
-	var document yaml.Node
-	d := yaml.NewDecoder(strings.NewReader(string(source)))
-	if err := d.Decode(&document); err != nil {
-		if err.Error() == "EOF" {
-			ps.add(span{1, 1, 2}, "missing", "the file is empty", "a pipeline has a name and stages")
+	text := string(bytes.TrimPrefix(source, []byte(byteOrderMark)))
+	document, err := decodeDocument(text, ps)
+	var quoted map[position]string
+	if err != nil {
+		repair := quoteExpressions(ps.lines)
+		if len(repair.found) > 0 {
+			repair.report(ps)
+			document, err = decodeDocument(strings.Join(repair.lines, "\n"), ps)
+		}
+		if err != nil {
+			reportSyntax(err, repair.lines, ps)
 			return nil
 		}
-		reportSyntax(err, ps)
+		quoted = repair.quoted
+	}
+	if document == nil {
 		return nil
 	}
-	var second yaml.Node
-	if err := d.Decode(&second); err == nil {
-		ps.add(span{second.Line, max(second.Column, 1), 0}, "yaml-syntax", "a second document begins here", "a file holds one pipeline")
-	} else if err.Error() != "EOF" {
-		reportSyntax(err, ps)
-		return nil
-	}
-	b := documentBuilder{problems: ps, done: map[*yaml.Node]*node{}}
+	b := documentBuilder{problems: ps, quoted: quoted, done: map[*yaml.Node]*node{}}
 	root := b.build(document.Content[0], 0)
 	if b.stopped {
 		return nil
@@ -136,9 +149,31 @@ func parseDocument(source []byte, ps *problems) *node {
 	return root
 }
 
+// decodeDocument is the one document of a file; none is reported. The error is the parser's.
+func decodeDocument(text string, ps *problems) (*yaml.Node, error) {
+	d := yaml.NewDecoder(strings.NewReader(text))
+	var document, second yaml.Node
+	err := d.Decode(&document)
+	if errors.Is(err, io.EOF) {
+		ps.add(span{1, 1, 2}, "missing", emptyFile, emptyFileHint)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	switch err = d.Decode(&second); {
+	case err == nil:
+		ps.add(span{second.Line, max(second.Column, 1), 0}, "yaml-syntax", "a second document begins here", "a file holds one pipeline")
+	case !errors.Is(err, io.EOF):
+		return nil, err
+	}
+	return &document, nil
+}
+
 // documentBuilder turns the parser's nodes into ours.
 type documentBuilder struct {
 	problems *problems
+	quoted   map[position]string  // values that were in no quotes and should be, see quoteExpressions
 	done     map[*yaml.Node]*node // nil while it is being built
 	aliased  int
 	nodes    int
@@ -218,6 +253,10 @@ var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9
 // is text. Dates, yes and 010 are text.
 func (b *documentBuilder) scalar(y *yaml.Node, n *node) {
 	n.text, n.value = y.Value, y.Value
+	if text, ok := b.quoted[position{n.span.line, n.span.column}]; ok {
+		n.text, n.value, n.quoted = text, text, true
+		return
+	}
 	n.quoted = y.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0
 	if y.Style&yaml.TaggedStyle != 0 && y.ShortTag() == "!!str" {
 		n.quoted = true

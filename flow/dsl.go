@@ -93,7 +93,7 @@ func Barrier[T any](s Stream[T]) Stream[T] {
 }
 
 // Batch makes lists of n values; the last one may be shorter. Streamed, a list goes on as soon as it is
-// full.
+// full, so which values are in it is chance.
 func Batch[T any](s Stream[T], n int) Stream[[]T] {
 	mustBeListed[T]("Batch")
 	if n <= 0 {
@@ -112,8 +112,8 @@ func Flatten[T any](s Stream[[]T]) Stream[T] {
 	return Stream[T]{e.checked("Flatten", s.edge.input.Batch > 0 || s.edge.input.Flatten)}
 }
 
-// Merge puts the values of several stages into one stream: after their barriers those of the first,
-// then those of the second, and so on; streamed, as they arrive.
+// Merge puts the values of several stages into one stream: those of the first, then those of the second,
+// and so on. Streamed, jobs begin as the values arrive; their results are in that order all the same.
 func Merge[T any](streams ...Stream[T]) Stream[T] {
 	if len(streams) == 0 {
 		panic(fmt.Errorf("Merge of nothing"))

@@ -20,6 +20,8 @@ var (
 	ErrTooLarge = errors.New("too large")
 	// ErrOutput: the run's output could not be written. What was written before is there.
 	ErrOutput = errors.New("write output")
+	// ErrHook: a hook failed. What it belongs to had ended before.
+	ErrHook = errors.New("hook failed")
 	// ErrInputClosed: something was sent to a run whose input is closed or that takes none.
 	ErrInputClosed = errors.New("the run's input is closed")
 )

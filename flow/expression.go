@@ -8,6 +8,8 @@ import (
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/checker"
+	"github.com/expr-lang/expr/compiler"
 	"github.com/expr-lang/expr/conf"
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/parser"
@@ -30,7 +32,47 @@ type expression struct {
 	uses    []use // paths empty, offsets from the start of the expression
 }
 
-func compileExpression(source string, allowed []string) (*expression, error) {
+// language is what expressions are written in: the functions, and the settings of expr. It is for one
+// goroutine at a time; making one takes longer than compiling an expression.
+type language struct {
+	functions map[string]expressionFunction
+	config    *conf.Config
+}
+
+func newLanguage() *language {
+	functions := expressionFunctions()
+	config := conf.CreateNew()
+	for _, option := range languageOptions(functions) {
+		option(config)
+	}
+	for name := range config.Disabled {
+		delete(config.Builtins, name)
+	}
+	return &language{functions: functions, config: config}
+}
+
+func languageOptions(functions map[string]expressionFunction) []expr.Option {
+	options := []expr.Option{
+		expr.DisableAllBuiltins(),
+		expr.MaxNodes(maxExpressionNodes),
+		// The optimizer would build constant ranges while compiling, where no budget counts.
+		expr.Optimize(false),
+		expr.Patch(&expressionPatch{functions: functions}),
+	}
+	for _, name := range predicates() {
+		options = append(options, expr.EnableBuiltin(name))
+	}
+	for name, f := range functions {
+		options = append(options, expr.Function(name, f.call))
+	}
+	for name, call := range patchFunctions() {
+		options = append(options, expr.Function(name, call))
+	}
+	return options
+}
+
+// compile makes a program of an expression that begins with the contexts that are allowed.
+func (l *language) compile(source string, allowed []string) (*expression, error) {
 	if len(source) > maxExpression {
 		return nil, &ExpressionError{Message: fmt.Sprintf("the expression is over %d bytes", maxExpression)}
 	}
@@ -38,16 +80,19 @@ func compileExpression(source string, allowed []string) (*expression, error) {
 		return nil, &ExpressionError{Message: "the expression is empty"}
 	}
 	source = respell(source)
-	functions := expressionFunctions()
-	tree, err := parser.ParseWithConfig(source, parseConfig(functions))
+	tree, err := parser.ParseWithConfig(source, l.config)
 	if err != nil {
 		return nil, asExpressionError(err, source)
 	}
-	c := newExpressionCheck(source, allowed, functions)
+	c := newExpressionCheck(source, allowed, l.functions)
 	if err := c.check(tree.Node); err != nil {
 		return nil, err
 	}
-	program, err := expr.Compile(source, compileOptions(functions)...)
+	patched, err := checker.ParseCheck(source, l.config)
+	if err != nil {
+		return nil, asExpressionError(err, source)
+	}
+	program, err := compiler.Compile(patched, l.config)
 	if err != nil {
 		return nil, asExpressionError(err, source)
 	}
@@ -60,40 +105,16 @@ func (x *expression) eval(values map[string]any) (any, error) {
 	if err != nil {
 		return nil, asExpressionError(err, x.program.Source().String())
 	}
+	if w, ok := values[workName].(*work); ok {
+		if err := w.weigh(v, allBytes); err != nil {
+			return nil, err
+		}
+	}
 	v, err = normalize(v, 0)
 	if err != nil {
 		return nil, &ExpressionError{Message: err.Error()}
 	}
 	return v, nil
-}
-
-// parseConfig makes the parser take our functions for functions, and none of its own.
-func parseConfig(functions map[string]expressionFunction) *conf.Config {
-	config := conf.CreateNew()
-	for _, option := range compileOptions(functions) {
-		option(config)
-	}
-	for name := range config.Disabled {
-		delete(config.Builtins, name)
-	}
-	return config
-}
-
-func compileOptions(functions map[string]expressionFunction) []expr.Option {
-	options := []expr.Option{
-		expr.DisableAllBuiltins(),
-		expr.MaxNodes(maxExpressionNodes),
-		// The optimizer would build constant ranges while compiling, where no budget counts.
-		expr.Optimize(false),
-		expr.Patch(&workPatch{functions: functions}),
-	}
-	for _, name := range predicates() {
-		options = append(options, expr.EnableBuiltin(name))
-	}
-	for name, f := range functions {
-		options = append(options, expr.Function(name, f.call))
-	}
-	return options
 }
 
 // predicates are expr's own functions that look at each element of a list: filter(list, .n > 1).

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -52,6 +53,8 @@ func (c *expressionCheck) walk(n ast.Node, predicates int) {
 	case *ast.BuiltinNode:
 		c.builtin(n, predicates)
 		return
+	case *ast.BinaryNode:
+		c.pattern(n)
 	case *ast.BytesNode:
 		c.fail(n, "bytes are not a JSON value; write text")
 	case *ast.VariableDeclaratorNode, *ast.SequenceNode:
@@ -234,6 +237,17 @@ func (c *expressionCheck) builtin(n *ast.BuiltinNode, depth int) {
 	}
 	for _, argument := range n.Arguments {
 		c.walk(argument, depth+1)
+	}
+}
+
+// pattern finds regular expressions that are none.
+func (c *expressionCheck) pattern(n *ast.BinaryNode) {
+	right, ok := n.Right.(*ast.StringNode)
+	if n.Operator != "matches" || !ok {
+		return
+	}
+	if _, err := regexp.Compile(right.Value); err != nil {
+		c.fail(right, err.Error())
 	}
 }
 

@@ -23,17 +23,14 @@ func operatorFunctions() []string { return []string{"contains", "startsWith", "e
 func functionSpelling(word string) string { return strings.ToUpper(word[:1]) + word[1:] }
 
 func respell(source string) string {
-	tokens, err := lexer.Lex(file.NewSource(source))
+	text := respellDashes([]rune(source))
+	tokens, err := lexer.Lex(file.NewSource(string(text)))
 	if err != nil {
-		return source // the parser says what is wrong with it
+		return string(text) // the parser says what is wrong with it
 	}
-	text := []rune(source)
 	for i, token := range tokens {
 		if isCall(tokens, i) && slices.Contains(operatorFunctions(), token.Value) {
 			text[token.From] = unicode.ToUpper(text[token.From])
-		}
-		if token.Is(lexer.Identifier, ContextStages, ContextParams) {
-			respellDashes(text, tokens[i+1:])
 		}
 	}
 	return string(text)
@@ -55,22 +52,55 @@ func isCall(tokens []lexer.Token, i int) bool {
 	return before.Is(lexer.Operator) || before.Is(lexer.Bracket, "(", "[", "{")
 }
 
-// respellDashes replaces the dashes of the name that follows a context and a dot.
-func respellDashes(text []rune, after []lexer.Token) {
-	if len(after) < 2 || !after[0].Is(lexer.Operator, ".") {
-		return
-	}
-	for name := after[1:]; len(name) >= 3; name = name[2:] {
-		dash, next := name[1], name[2]
-		isJoined := name[0].To == dash.From && dash.To == next.From
-		isWord := next.Kind == lexer.Identifier || next.Kind == lexer.Number || next.Kind == lexer.Operator && isLetters(next.Value)
-		if !dash.Is(lexer.Operator, "-") || !isJoined || !isWord {
-			return
+// respellDashes replaces the dashes of the names that follow stages. and params. outside of quotes. It
+// works on characters, since to a lexer "a-1.results" ends in the number 1.
+func respellDashes(text []rune) []rune {
+	quote := rune(0)
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case quote != 0:
+			if c == '\\' && quote != '`' {
+				i++
+			} else if c == quote {
+				quote = 0
+			}
+		case c == '\'' || c == '"' || c == '`':
+			quote = c
+		case isWordRune(c):
+			end := wordEnd(text, i)
+			word := string(text[i:end])
+			isField := i > 0 && text[i-1] == '.' && (i < 2 || text[i-2] != '.') // 1..stages.x is no field
+			if !isField && (word == ContextStages || word == ContextParams) {
+				end = respellName(text, end)
+			}
+			i = end - 1
 		}
-		text[dash.From] = []rune(dashLetter)[0]
 	}
+	return text
 }
 
-func isLetters(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool { return !unicode.IsLetter(r) }) < 0
+// respellName replaces the dashes of the name behind the dot at i, and gives the name's end.
+func respellName(text []rune, i int) int {
+	if i < len(text) && text[i] == '?' {
+		i++
+	}
+	if i+1 >= len(text) || text[i] != '.' || !isWordRune(text[i+1]) {
+		return i
+	}
+	end := wordEnd(text, i+1)
+	for end+1 < len(text) && text[end] == '-' && isWordRune(text[end+1]) {
+		text[end] = dashLetter
+		end = wordEnd(text, end+1)
+	}
+	return end
+}
+
+func isWordRune(c rune) bool { return c == '_' || unicode.IsLetter(c) || unicode.IsDigit(c) }
+
+func wordEnd(text []rune, i int) int {
+	for i < len(text) && isWordRune(text[i]) {
+		i++
+	}
+	return i
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -45,6 +46,7 @@ type Reason struct {
 type failures struct {
 	records *spool // tag: the place; JobFailure as JSON
 	count   int
+	end     int // one after the last place
 	first   []JobFailure
 	reasons map[string]*Reason
 }
@@ -55,6 +57,7 @@ func newFailures(dir string) *failures {
 
 func (f *failures) add(failure JobFailure) error {
 	f.count++
+	f.end = max(f.end, failure.Place+1)
 	if len(f.first) < firstFailures {
 		f.first = append(f.first, failure)
 	}
@@ -95,36 +98,43 @@ func (f *failures) groups() []Reason {
 	return all
 }
 
-// list is all failures as JSON values, in the order of the input.
-func (f *failures) list(limit int64) ([]any, error) {
+// list is all failures as JSON values, in the order of the places that are given: that of the input.
+func (f *failures) list(limit int64, places iter.Seq2[int, error]) ([]any, error) {
 	if size := f.records.end(); size > limit {
 		return nil, fmt.Errorf("%w: %d failures of %s are over the limit of %s for one list",
 			ErrTooLarge, f.count, byteSize(size), byteSize(limit))
 	}
-	type placed struct {
-		place uint64
-		value any
+	at, err := f.values()
+	if err != nil {
+		return nil, err
 	}
-	var all []placed
+	list := make([]any, 0, len(at))
+	for place, err := range places {
+		if err != nil {
+			return nil, err
+		}
+		if v, ok := at[place]; ok {
+			list = append(list, v)
+		}
+	}
+	return list, nil
+}
+
+// values are the failures by place.
+func (f *failures) values() (map[int]any, error) {
+	at := make(map[int]any, f.count)
 	reader := &spoolReader{spool: f.records}
 	for pos, end := int64(0), f.records.end(); pos < end; {
 		place, p, next, err := reader.at(pos)
 		if err != nil {
 			return nil, err
 		}
-		v, err := DecodeJSON(p)
-		if err != nil {
+		if at[int(place)], err = DecodeJSON(p); err != nil {
 			return nil, err
 		}
-		all = append(all, placed{place, v})
 		pos = next
 	}
-	slices.SortFunc(all, func(a, b placed) int { return cmp.Compare(a.place, b.place) })
-	list := make([]any, len(all))
-	for i, p := range all {
-		list[i] = p.value
-	}
-	return list, nil
+	return at, nil
 }
 
 // jobError is a failure that the runner itself found.

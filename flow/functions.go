@@ -6,15 +6,13 @@ import (
 	"math"
 )
 
-// expressionFunction is a function that expressions may call. All are pure.
+// expressionFunction is a function that expressions may call. All are pure. Of the work, do draws what
+// goes beyond looking at each argument once.
 type expressionFunction struct {
 	usage    string
 	min, max int // arguments; max -1: any number
 	do       func(w *work, args []any) (any, error)
 }
-
-// stepFunction counts one step of a nested predicate. No author can write it.
-const stepFunction = "$step"
 
 // call is how expr calls it: the work first, then the arguments.
 func (f expressionFunction) call(params ...any) (any, error) {
@@ -25,33 +23,32 @@ func (f expressionFunction) call(params ...any) (any, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s called without its work", f.usage)
 	}
+	if err := w.draw(callWork); err != nil {
+		return nil, err
+	}
 	args := make([]any, len(params)-1)
-	cost := callWork
 	for i, arg := range params[1:] {
-		v, err := normalize(arg, 0)
+		if text, ok := arg.(string); ok {
+			if err := w.draw(len(text)); err != nil {
+				return nil, err
+			}
+		}
+		v, err := normalizeCounted(w, arg)
 		if err != nil {
 			return nil, err
 		}
 		args[i] = v
-		cost += size(v)
-	}
-	if err := w.draw(cost); err != nil {
-		return nil, err
 	}
 	return f.do(w, args)
 }
 
-// size is about what a function has to look at: characters or elements.
-func size(v any) int {
-	switch v := v.(type) {
-	case string:
-		return len(v)
-	case []any:
-		return len(v)
-	case map[string]any:
-		return len(v)
+// normalizeCounted draws for the whole value before it is looked at: an expression can make a small
+// thing that stands for a very large one.
+func normalizeCounted(w *work, v any) (any, error) {
+	if err := w.weigh(v, someBytes); err != nil {
+		return nil, err
 	}
-	return 1
+	return normalize(v, 0)
 }
 
 // expressionFunctions is the table of all functions by name.
@@ -91,8 +88,6 @@ func expressionFunctions() map[string]expressionFunction {
 		"default":  {"default(value, other)", 2, 2, defaultOf},
 		"date":     {"date(time), date(time, 'YYYY-MM-DD') or date(time, 'YYYY-MM-DD', '-1d')", 1, 3, dateOf},
 		"duration": {"duration('5m')", 1, 1, durationOf},
-
-		stepFunction: {"", 1, 1, func(_ *work, args []any) (any, error) { return args[0], nil }},
 	}
 }
 
@@ -115,6 +110,12 @@ func listArgument(function string, v any) ([]any, error) {
 		return nil, wrongType(function, "a list", v)
 	}
 	return list, nil
+}
+
+// size is how much of a text there is to look at.
+func size(v any) int {
+	text, _ := v.(string)
+	return len(text)
 }
 
 // fieldsOf is the list, or with a field's name that field of each of its maps.

@@ -22,10 +22,13 @@ func lengthOf(_ *work, args []any) (any, error) {
 	return nil, wrongType("len", "text, a list or a map", args[0])
 }
 
-func keysOf(_ *work, args []any) (any, error) {
+func keysOf(w *work, args []any) (any, error) {
 	m, ok := args[0].(map[string]any)
 	if !ok {
 		return nil, wrongType("keys", "a map", args[0])
+	}
+	if err := w.made(len(m)); err != nil {
+		return nil, err
 	}
 	keys := make([]any, 0, len(m))
 	for _, key := range sortedKeys(m) {
@@ -34,10 +37,13 @@ func keysOf(_ *work, args []any) (any, error) {
 	return keys, nil
 }
 
-func valuesOf(_ *work, args []any) (any, error) {
+func valuesOf(w *work, args []any) (any, error) {
 	m, ok := args[0].(map[string]any)
 	if !ok {
 		return nil, wrongType("values", "a map", args[0])
+	}
+	if err := w.made(len(m)); err != nil {
+		return nil, err
 	}
 	values := make([]any, 0, len(m))
 	for _, key := range sortedKeys(m) {
@@ -123,14 +129,17 @@ func uniqueOf(w *work, args []any) (any, error) {
 		return nil, err
 	}
 	list := args[0].([]any)
+	if err := w.made(len(list)); err != nil {
+		return nil, err
+	}
 	seen := make(map[string]bool, len(list))
 	out := make([]any, 0, len(list))
 	for i, v := range by {
-		canonical, err := Canonical(v)
-		if err != nil {
+		if err := w.weigh(v, allBytes); err != nil {
 			return nil, err
 		}
-		if err := w.draw(len(canonical)); err != nil {
+		canonical, err := Canonical(v)
+		if err != nil {
 			return nil, err
 		}
 		if !seen[string(canonical)] {
@@ -142,21 +151,28 @@ func uniqueOf(w *work, args []any) (any, error) {
 }
 
 // sortOf orders texts or numbers, or maps by a field. Equal ones keep their order.
-func sortOf(_ *work, args []any) (any, error) {
+func sortOf(w *work, args []any) (any, error) {
 	by, err := fieldsOf("sort", args)
 	if err != nil {
 		return nil, err
 	}
 	list := args[0].([]any)
+	if err := w.made(len(list)); err != nil {
+		return nil, err
+	}
 	order := make([]int, len(list))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(i, j int) int {
-		c, cannot := compare("sort", by[i], by[j])
-		if cannot != nil && err == nil {
-			err = cannot
+		if err != nil {
+			return 0
 		}
+		if err = w.draw(elementWork + size(by[i])/someBytes); err != nil {
+			return 0
+		}
+		var c int
+		c, err = compare("sort", by[i], by[j])
 		return c
 	})
 	if err != nil {
@@ -181,7 +197,7 @@ func flattenOf(w *work, args []any) (any, error) {
 		if !ok {
 			inner = []any{v}
 		}
-		if err := w.draw(len(inner)); err != nil {
+		if err := w.made(len(inner)); err != nil {
 			return nil, err
 		}
 		out = append(out, inner...)
@@ -203,7 +219,7 @@ func zipOf(w *work, args []any) (any, error) {
 			n = len(list)
 		}
 	}
-	if err := w.draw(n * len(lists)); err != nil {
+	if err := w.made(n * (2 + len(lists))); err != nil {
 		return nil, err
 	}
 	out := make([]any, n)
@@ -234,16 +250,19 @@ func containsOf(w *work, args []any) (any, error) {
 }
 
 func containsValue(w *work, list []any, v any) (any, error) {
+	if err := w.weigh(v, allBytes); err != nil {
+		return nil, err
+	}
 	want, err := Canonical(v)
 	if err != nil {
 		return nil, err
 	}
 	for _, element := range list {
-		got, err := Canonical(element)
-		if err != nil {
+		if err := w.weigh(element, allBytes); err != nil {
 			return nil, err
 		}
-		if err := w.draw(len(got)); err != nil {
+		got, err := Canonical(element)
+		if err != nil {
 			return nil, err
 		}
 		if string(got) == string(want) {

@@ -12,9 +12,12 @@ import (
 )
 
 // linesOf is the lines of a text, without their ends; a final newline begins no further line.
-func linesOf(_ *work, args []any) (any, error) {
+func linesOf(w *work, args []any) (any, error) {
 	text, err := textArgument("lines", args[0])
 	if err != nil {
+		return nil, err
+	}
+	if err := w.made(2 * strings.Count(text, "\n")); err != nil {
 		return nil, err
 	}
 	return Lines(text), nil
@@ -30,13 +33,16 @@ func Lines(text string) []any {
 	return list
 }
 
-func splitOf(_ *work, args []any) (any, error) {
+func splitOf(w *work, args []any) (any, error) {
 	text, separator, err := twoTexts("split", args)
 	if err != nil {
 		return nil, err
 	}
 	if separator == "" {
 		return nil, fmt.Errorf("split wants a separator that is not empty")
+	}
+	if err := w.made(2 * strings.Count(text, separator)); err != nil {
+		return nil, err
 	}
 	list := []any{}
 	for part := range strings.SplitSeq(text, separator) {
@@ -58,11 +64,14 @@ func joinOf(w *work, args []any) (any, error) {
 	}
 	var b strings.Builder
 	for i, v := range list {
+		if err := w.weigh(v, allBytes); err != nil {
+			return nil, err
+		}
 		text, err := Text(v)
 		if err != nil {
 			return nil, err
 		}
-		if err := w.draw(len(separator) + len(text)); err != nil {
+		if err := w.draw(len(separator)); err != nil {
 			return nil, err
 		}
 		if i > 0 {
@@ -203,9 +212,12 @@ func formatOne(verb string, v any) (string, error) {
 	return "", fmt.Errorf("format does not know %q; it knows %%s %%d %%f %%e %%g %%x %%q %%v and %%%%", verb)
 }
 
-func fromJSON(_ *work, args []any) (any, error) {
+func fromJSON(w *work, args []any) (any, error) {
 	text, err := textArgument("fromJSON", args[0])
 	if err != nil {
+		return nil, err
+	}
+	if err := w.draw(len(text) * 8); err != nil {
 		return nil, err
 	}
 	return DecodeJSON([]byte(text))
@@ -213,6 +225,9 @@ func fromJSON(_ *work, args []any) (any, error) {
 
 // toJSON is on one line with keys in order.
 func toJSON(w *work, args []any) (any, error) {
+	if err := w.weigh(args[0], allBytes); err != nil {
+		return nil, err
+	}
 	text, err := EncodeJSON(args[0])
 	if err != nil {
 		return nil, err
@@ -222,6 +237,9 @@ func toJSON(w *work, args []any) (any, error) {
 
 // hashOf is the SHA-256 of the value's canonical form in hexadecimal, so 1 and "1" differ.
 func hashOf(w *work, args []any) (any, error) {
+	if err := w.weigh(args[0], allBytes); err != nil {
+		return nil, err
+	}
 	text, err := Canonical(args[0])
 	if err != nil {
 		return nil, err

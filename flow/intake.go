@@ -26,8 +26,8 @@ type intake struct {
 
 // sourced is an item of the input, or why there are no more.
 type sourced struct {
-	item item
-	err  error
+	incoming
+	err error
 }
 
 func newIntake(s *stageRun) *intake {
@@ -55,14 +55,14 @@ func (in *intake) run(ctx context.Context) error {
 }
 
 // feed sends the items until ctx ends.
-func feed(ctx context.Context, items iter.Seq2[item, error], to chan<- sourced) {
+func feed(ctx context.Context, items iter.Seq2[incoming, error], to chan<- sourced) {
 	defer close(to)
-	for it, err := range items {
+	for e, err := range items {
 		if ctx.Err() != nil { // a list that the end cut short is not to be taken for whole
 			return
 		}
 		select {
-		case to <- sourced{it, err}:
+		case to <- sourced{e, err}:
 		case <-ctx.Done():
 			return
 		}
@@ -139,12 +139,16 @@ func (in *intake) take(ctx context.Context, next sourced, ok bool) error {
 		return context.Cause(ctx)
 	case !ok:
 		in.input = nil
+		s.mu.Lock()
+		s.whole = true
+		s.mu.Unlock()
+		s.review()
 		s.closeInput()
 		return nil
 	case next.err != nil:
 		return next.err
 	}
-	return in.admit(ctx, next.item)
+	return in.admit(ctx, next.incoming)
 }
 
 // takeFound handles the next item that the stage found itself, if there is one.
@@ -166,9 +170,13 @@ func (in *intake) takeFound(ctx context.Context) (bool, error) {
 }
 
 // admit makes a job of an item of the input. An item that makes no job is a failure like another.
-func (in *intake) admit(ctx context.Context, it item) error {
+func (in *intake) admit(ctx context.Context, e incoming) error {
 	s := in.stage
-	j, err := s.maker.make(it, in.nextPlace())
+	place, err := in.placeOf(e)
+	if err != nil {
+		return err
+	}
+	j, err := s.maker.make(e.item, place)
 	if err == nil && s.frontier != nil && !s.frontier.admit(j.hash) {
 		return nil
 	}
@@ -236,6 +244,19 @@ func (in *intake) dropRest() {
 			s.drop()
 		}
 	}
+}
+
+// placeOf is the place of an item: that of the result that it is, or the next one.
+func (in *intake) placeOf(e incoming) (int, error) {
+	s := in.stage
+	if s.follows {
+		return e.origin.place, nil
+	}
+	place := in.nextPlace()
+	if s.order == nil {
+		return place, nil
+	}
+	return place, s.order.add(e.origin, place)
 }
 
 func (in *intake) nextPlace() int {

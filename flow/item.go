@@ -2,7 +2,8 @@ package flow
 
 import (
 	"bytes"
-	"unicode/utf8"
+	"encoding/json"
+	"fmt"
 )
 
 // item is what a job is made for, and also what it is given: some text, or a JSON value. It is kept
@@ -42,18 +43,20 @@ func (it item) value() (any, error) {
 	return DecodeJSON(it.raw)
 }
 
-// arguments are the item as a part of a key.
-func (it item) arguments() (KeyKind, any, error) {
-	switch {
-	case it.form == noItem:
-		return KeyNone, nil, nil
-	case it.form == textItem && utf8.Valid(it.raw):
-		return KeyText, string(it.raw), nil
-	case it.form == textItem:
-		return KeyBytes, it.raw, nil
+// elements are the items of a list.
+func (it item) elements() ([]item, error) {
+	v, err := it.value()
+	list, ok := v.([]any)
+	if err == nil && !ok {
+		err = fmt.Errorf("flatten: want a list, not %s", describe(v))
 	}
-	v, err := DecodeJSON(it.raw)
-	return KeyJSON, v, err
+	items := make([]item, len(list))
+	for i := range list {
+		if err == nil {
+			items[i], err = itemOf(list[i])
+		}
+	}
+	return items, err
 }
 
 // appendJSON appends the item as an element of a JSON list.
@@ -81,14 +84,55 @@ func (e Encoding) read(p []byte) (item, error) {
 	switch e {
 	case JSONOutput:
 		p = bytes.TrimSpace(p)
-		if _, err := DecodeJSON(p); err != nil {
-			return item{}, err
+		if json.Valid(p) && isPlainJSON(p) {
+			return item{p, jsonItem}, nil
 		}
-		return item{p, jsonItem}, nil
+		_, err := DecodeJSON(p)
+		return item{p, jsonItem}, err
 	case LinesOutput:
 		return itemOf(Lines(string(p)))
 	}
 	return item{trimNewline(p), textItem}, nil
+}
+
+// isPlainJSON reports whether valid JSON is surely a value: not nested too deep, and without numbers that
+// may be out of range, which are those with an exponent or very many digits.
+func isPlainJSON(p []byte) bool {
+	depth, digits := 0, 0
+	for i := 0; i < len(p); i++ {
+		c := p[i]
+		switch {
+		case c >= '0' && c <= '9':
+			digits++
+		case digits > 0 && (c == 'e' || c == 'E'):
+			return false
+		case c == '"':
+			i += textLength(p[i:]) - 1
+		case c == '[' || c == '{':
+			depth++
+		case c == ']' || c == '}':
+			depth--
+		case c == ',':
+			digits = 0
+		}
+		if depth > maxDepth || digits > 300 {
+			return false
+		}
+	}
+	return true
+}
+
+// textLength is how many bytes the text at the start of valid JSON has, quotes included.
+func textLength(p []byte) int {
+	for i := 1; i < len(p); i++ {
+		switch p[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(p)
 }
 
 // trimNewline takes off one final line end.

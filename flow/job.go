@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -30,11 +29,11 @@ type jobMaker struct {
 	stage    *stageRun
 	base     Scope // all but the item
 	evaluate bool  // some template is to be evaluated for each item
-	keyBase  KeyParts
+	keys     keyMaker
 	command  *commandMaker // nil: not a command of the stage's own
 }
 
-func newJobMaker(s *stageRun) jobMaker {
+func newJobMaker(s *stageRun) (jobMaker, error) {
 	spec := s.spec
 	templates := []Template{spec.Args, spec.Key}
 	if spec.Rate != nil {
@@ -44,17 +43,21 @@ func newJobMaker(s *stageRun) jobMaker {
 		templates = append(templates, discoverTemplates(d)...)
 	}
 	m := jobMaker{stage: s}
-	m.keyBase = KeyParts{Function: spec.Function, Version: spec.Version}
+	scope := ""
 	if spec.Fresh == (Fresh{}) {
-		m.keyBase.Scope = s.run.id
+		scope = s.run.id
+	}
+	var err error
+	if m.keys, err = newKeyMaker(spec.Function, spec.Version, scope); err != nil {
+		return m, fmt.Errorf("key: %w", err)
 	}
 	if spec.Command != nil {
-		m.command = newCommandMaker(s.run.plan, spec, m.keyBase.Scope)
+		m.command = newCommandMaker(s.run.plan, spec, scope)
 		templates = append(templates, m.command.templates()...)
 	}
 	m.evaluate = slices.ContainsFunc(templates, func(t Template) bool { return !t.IsConstant() })
 	m.base = *s.run.scope(templates...)
-	return m
+	return m, nil
 }
 
 // make makes the job of an item. The job is there even with an error, which is then its failure.
@@ -100,19 +103,9 @@ func (m *jobMaker) fill(j *job, scope *Scope) error {
 	if keyed, err = evaluated(spec.Key, scope, keyed); err != nil {
 		return fmt.Errorf("key: %w", err)
 	}
-	return m.setKey(j, keyed)
-}
-
-func (m *jobMaker) setKey(j *job, keyed item) (err error) {
-	parts := m.keyBase
-	if parts.Kind, parts.Arguments, err = keyed.arguments(); err != nil {
+	if j.key, j.hash, err = m.keys.key(keyed); err != nil {
 		return fmt.Errorf("key: %w", err)
 	}
-	if j.key, err = parts.Key(); err != nil {
-		return err
-	}
-	sum := sha256.Sum256([]byte(j.key))
-	j.hash = keyHash(sum[:len(j.hash)])
 	return nil
 }
 

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -86,7 +88,7 @@ func TestStreamedEdgeOnARealServer(t *testing.T) {
 			return p, nil
 		}))
 	require.NoError(t, err)
-	require.Equal(t, []string{"quick", "slow"}, out)
+	require.Equal(t, []string{"slow", "quick"}, out, "in the order of the input, whichever came first")
 }
 
 func TestInputIsWorkedOnWhileMoreIsSent(t *testing.T) {
@@ -143,17 +145,49 @@ func TestCrawlThatFeedsItself(t *testing.T) {
 // TestManyItemsTakeTheMemoryOfTheWindow sends 100 MB through two stages.
 func TestManyItemsTakeTheMemoryOfTheWindow(t *testing.T) {
 	if testing.Short() {
-		t.Skip("100,000 jobs take some seconds")
+		t.Skip("40,000 jobs take some seconds")
 	}
-	const items = 50_000
+	const items, size = 20_000, 2500
+	peak := watchHeap(t)
+	runMany(t, items, size)
+	most := peak()
+	t.Logf("%d jobs, 100 MB of results, at most %d MiB of heap", 2*items, most>>20)
+	require.Less(t, most, uint64(80<<20))
+}
+
+// TestFanOut runs as many items as GEARTRAIN_ITEMS says through two stages, server and worker in the same
+// process, and measures the memory of all of it:
+//
+//	GEARTRAIN_ITEMS=1000000 go test ./flow -run TestFanOut -v
+func TestFanOut(t *testing.T) {
+	items, err := strconv.Atoi(os.Getenv("GEARTRAIN_ITEMS"))
+	if err != nil {
+		t.Skip("GEARTRAIN_ITEMS does not say how many")
+	}
+	began := time.Now()
+	runMany(t, items, 20)
+	t.Logf("%d jobs in %s", 2*items, time.Since(began).Round(time.Second))
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Skip("the peak of the memory is not known on this system: ", err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	kib, err := strconv.Atoi(strings.Fields(rest)[0])
+	require.NoError(t, err)
+	t.Logf("peak RSS %d MiB", kib>>10)
+	require.LessOrEqual(t, kib>>10, 200)
+}
+
+// runMany makes results of size bytes in one stage and streams them through another.
+func runMany(t *testing.T, items, size int) {
 	f := gearman.NewFunc[string, string]("pad")
 	runner := flowtest.NewRunner(t, flowtest.Do(f, func(_ context.Context, in string) (string, error) {
-		return in[:10] + strings.Repeat(".", 1000), nil
+		return in[:10] + strings.Repeat(".", size-10), nil
 	}))
 	runner.TempDir = t.TempDir()
 	plan := &flow.Plan{Name: "p", Stages: []flow.Stage{
 		{Name: "first", Function: "pad", Input: flow.Input{Kind: flow.FromInput}},
-		{Name: "second", Function: "pad", Input: flow.Input{Kind: flow.FromStages, From: []string{"first"}}},
+		{Name: "second", Function: "pad", Input: flow.Input{Kind: flow.FromStages, From: []string{"first"}, Stream: true}},
 	}}
 	in := func(yield func([]byte) bool) {
 		for i := range items {
@@ -162,15 +196,11 @@ func TestManyItemsTakeTheMemoryOfTheWindow(t *testing.T) {
 			}
 		}
 	}
-	peak := watchHeap(t)
 	lines := &lineCounter{}
 	report, err := plan.Run(t.Context(), runner, flow.RunOptions{Input: in, Output: lines})
 	require.NoError(t, err)
 	require.Equal(t, items, report.Stages[1].Done)
 	require.Equal(t, items, lines.count)
-	most := peak()
-	t.Logf("%d jobs, 100 MB of results, at most %d MiB of heap", 2*items, most>>20)
-	require.Less(t, most, uint64(80<<20))
 }
 
 type lineCounter struct{ count int }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -35,7 +36,7 @@ func load(name string, r io.Reader, onDisk bool) (*Plan, []Problem, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	l := loader{problems: problems{file: name}, onDisk: onDisk}
+	l := loader{problems: problems{file: name}, onDisk: onDisk, language: newLanguage(), broken: map[*node]bool{}}
 	l.load(source)
 	found := l.problems.sorted()
 	if l.problems.hasErrors() {
@@ -48,11 +49,13 @@ func load(name string, r io.Reader, onDisk bool) (*Plan, []Problem, error) {
 type loader struct {
 	problems
 	onDisk    bool // files beside it can be looked for
+	language  *language
 	plan      Plan
 	defaults  fields
 	functions map[string]*Function
 	stages    []*stageSource
 	templates []placedTemplate
+	broken    map[*node]bool // values whose expressions could not be understood: said once, not judged further
 }
 
 // stageSource is a stage with where it stands in the file.
@@ -62,8 +65,6 @@ type stageSource struct {
 	fields fields
 	waits  bool // it has needs or stream: its place in the list does not count
 	needs  []*node
-
-	hasMatrix bool // which is not supported yet
 }
 
 // placedTemplate is a template with where it stands, and the stage it belongs to.
@@ -78,9 +79,13 @@ func (l *loader) load(source []byte) {
 	if !l.readable(source) {
 		return
 	}
-	l.lines = strings.Split(string(source), "\n")
+	l.lines = sourceLines(string(source))
 	root := parseDocument(source, &l.problems)
 	if root == nil {
+		return
+	}
+	if root.isNull() {
+		l.add(root.span, "missing", emptyFile, emptyFileHint)
 		return
 	}
 	if root.kind != mapNode {
@@ -89,6 +94,15 @@ func (l *loader) load(source []byte) {
 	}
 	l.top(root)
 	l.validate()
+}
+
+// sourceLines is the text line by line, as YAML counts them.
+func sourceLines(text string) []string {
+	text = strings.TrimPrefix(text, byteOrderMark)
+	if strings.ContainsAny(text, "\r\u0085\u2028\u2029") {
+		text = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n").Replace(text)
+	}
+	return strings.Split(text, "\n")
 }
 
 // readable refuses what no parser should be given.
@@ -134,10 +148,7 @@ type fields map[string]*node
 // reported and left out.
 func (l *loader) read(n *node, p place, name string) fields {
 	out := fields{}
-	what := string(p)
-	if name != "" {
-		what += fmt.Sprintf(" %q", name)
-	}
+	what := p.of(name)
 	if n.kind != mapNode {
 		l.add(n.span, "type", fmt.Sprintf("%s is a map, not %s", what, n.describe()), "")
 		return out
@@ -180,13 +191,11 @@ func keyHintFor(key string, specs []keySpec) string {
 
 // fits checks a value's shape, and its text where only some are allowed.
 func (l *loader) fits(n *node, spec keySpec) bool {
-	has := shapeOf(n)
-	if has&spec.shape == 0 {
-		if n.kind == scalarNode && spec.shape&textShape != 0 && n.value != nil {
-			l.unquoted(n, spec.name)
-		} else {
-			l.add(n.span, "type", fmt.Sprintf("%q wants %s, not %s", spec.name, spec.shape, n.describe()), "")
-		}
+	if spec.limit != "" && hasExpression(n) {
+		return true
+	}
+	if shapeOf(n)&spec.shape == 0 {
+		l.misfit(n, spec)
 		return false
 	}
 	if len(spec.allowed) > 0 && n.kind == scalarNode && !slices.Contains(spec.allowed, n.text) {
@@ -198,6 +207,51 @@ func (l *loader) fits(n *node, spec keySpec) bool {
 		return false
 	}
 	return true
+}
+
+// misfit reports a value of the wrong shape, and what to write instead.
+func (l *loader) misfit(n *node, spec keySpec) {
+	isScalar := n.kind == scalarNode && n.value != nil
+	if isScalar && spec.shape&textShape != 0 && spec.instead == "" {
+		l.unquoted(n, spec.name)
+		return
+	}
+	wanted, found := spec.shape.String(), n.describe()
+	if spec.means != "" {
+		wanted = spec.means
+	}
+	if _, isNumber := number(n.value); isScalar && isNumber {
+		found = shorten(n.text, 60)
+	}
+	l.add(n.span, "type", fmt.Sprintf("%q wants %s, not %s", spec.name, wanted, found), spec.hintFor(n, isScalar))
+}
+
+// hintFor says what to write in place of a value of the wrong shape.
+func (spec keySpec) hintFor(n *node, isScalar bool) string {
+	takesValue := strings.Contains(spec.instead, "%s")
+	switch {
+	case hasExpression(n) && spec.shape&textShape == 0:
+		return "an expression cannot stand here"
+	case spec.shape == booleanShape && isScalar && looksTrue.MatchString(n.text):
+		return "write true"
+	case spec.shape == booleanShape && isScalar && looksFalse.MatchString(n.text):
+		return "write false"
+	case takesValue && isScalar:
+		return "write " + fmt.Sprintf(spec.instead, shorten(n.text, 60))
+	case spec.instead != "" && !takesValue:
+		return "write " + spec.instead
+	}
+	return ""
+}
+
+// What is meant for true and false, and is text or a number here.
+var (
+	looksTrue  = regexp.MustCompile(`^(?i:yes|y|on|true|1)$`)
+	looksFalse = regexp.MustCompile(`^(?i:no|n|off|false|0)$`)
+)
+
+func hasExpression(n *node) bool {
+	return n.kind == scalarNode && strings.Contains(n.text, "${{")
 }
 
 func shapeOf(n *node) shape {

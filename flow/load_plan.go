@@ -36,6 +36,7 @@ func (l *loader) top(root *node) {
 		l.add(root.span, "missing", "the pipeline has no stages", hint)
 	}
 	l.readStages(f["stages"])
+	l.plan.Hooks = l.hooks(f, nil)
 	l.plan.Output = l.template(f["output"], "output", nil, planContexts())
 }
 

@@ -3,8 +3,6 @@ package flow
 import (
 	"fmt"
 	"slices"
-
-	"github.com/geartrain/geartrain/gearman"
 )
 
 // readStages reads the names of all stages first, so that each may name the others.
@@ -17,7 +15,7 @@ func (l *loader) readStages(n *node) {
 	}
 	seen := map[string]*stageSource{}
 	for _, child := range n.list {
-		s := &stageSource{at: child.span, hasMatrix: child.get("matrix") != nil}
+		s := &stageSource{at: child.span}
 		s.fields = l.read(child, stagePlace, child.get("name").string())
 		if name := s.fields["name"]; name != nil {
 			l.name(name, "a stage")
@@ -37,6 +35,7 @@ func (l *loader) readStages(n *node) {
 		l.readItems(s)
 		l.readArguments(s)
 		l.readLimits(s)
+		s.Hooks = l.hooks(s.fields, s)
 		l.readOrder(s, i)
 	}
 }
@@ -48,7 +47,7 @@ func (l *loader) readWork(s *stageSource, n *node) {
 	s.Output = l.encoding(s.fields["output"])
 	switch {
 	case function != nil && run != nil:
-		l.add(run.span, "exclusive", fmt.Sprintf(`the stage %q has both "function" and "run"`, s.Name), "leave out one of them")
+		l.add(run.span, "exclusive", fmt.Sprintf(`stage %q has both "function" and "run"`, s.Name), "leave out one of them")
 	case function != nil:
 		s.Function = l.word(function, "function")
 		if s.Function == "" || len(s.Function) > 255 {
@@ -63,10 +62,13 @@ func (l *loader) readWork(s *stageSource, n *node) {
 		}
 	case run == nil && n.kind == mapNode && n.get("function") == nil && n.get("run") == nil:
 		if n.get("pipeline") == nil && n.get("tasks") == nil {
-			l.add(s.at, "missing", fmt.Sprintf(`the stage %q has neither "function" nor "run"`, s.Name), "write function: NAME or run: COMMAND")
+			l.add(s.at, "missing", s.title()+` has neither "function" nor "run"`, "write function: NAME or run: COMMAND")
 		}
 	}
 }
+
+// title is the stage in a sentence.
+func (s *stageSource) title() string { return stagePlace.of(s.Name) }
 
 func firstText(a, b string) string {
 	if a != "" {
@@ -77,13 +79,14 @@ func firstText(a, b string) string {
 
 // readItems reads where the items come from.
 func (l *loader) readItems(s *stageSource) {
-	each, stream, args := s.fields["for_each"], s.fields["stream"], s.fields["args"]
+	each, matrix, stream, args := s.fields["for_each"], s.fields["matrix"], s.fields["stream"], s.fields["args"]
 	s.As = l.itemName(s.fields["as"])
+	l.oneSource(s)
 	switch {
-	case each != nil && stream != nil:
-		l.add(stream.span, "exclusive", fmt.Sprintf(`the stage %q has both "for_each" and "stream"`, s.Name), "stream alone makes one job for each result")
 	case each != nil:
 		l.readEach(s, each)
+	case matrix != nil:
+		s.Input = Input{Kind: FromMatrix, Matrix: l.matrix(matrix, s)}
 	case stream != nil:
 		s.Input = Input{Kind: FromStages, Stream: true}
 		for _, name := range l.names(stream, "stream") {
@@ -98,23 +101,39 @@ func (l *loader) readItems(s *stageSource) {
 			l.template(args, "args", s, planContexts())
 		}
 	}
-	if s.hasMatrix {
-		s.Input.Kind = FromValue // so that its expressions may use item
-	}
 	s.Input.Batch = l.positive(s.fields["batch"], "batch")
 	if s.Input.Kind == Once {
 		for _, key := range []string{"as", "batch", "discover"} {
 			if n := s.fields[key]; n != nil {
-				l.add(n.span, "missing", fmt.Sprintf(`%q is for a stage with items, and stage %q has none`, key, s.Name), "write for_each or stream")
+				l.add(n.span, "missing", fmt.Sprintf(`%q is for a stage with items, and stage %q has none`, key, s.Name), "write for_each, matrix or stream")
 			}
+		}
+	}
+}
+
+// oneSource reports items from more than one place.
+func (l *loader) oneSource(s *stageSource) {
+	var first string
+	for _, key := range []string{"for_each", "matrix", "stream"} {
+		n := s.fields[key]
+		switch {
+		case n == nil:
+		case first == "":
+			first = key
+		default:
+			hint := "leave out one of them"
+			if key == "stream" {
+				hint = "stream alone makes one job for each result"
+			}
+			l.add(n.span, "exclusive", fmt.Sprintf("stage %q has both %q and %q", s.Name, first, key), hint)
 		}
 	}
 }
 
 // peek is the template of a value whose problems are reported when it is read for good.
 func (l *loader) peek(n *node) Template {
-	t, err := Compile(n.json(), planContexts()...)
-	if err != nil {
+	t, errs := l.language.template(n.json(), planContexts())
+	if len(errs) > 0 {
 		return Template{}
 	}
 	return t
@@ -123,7 +142,7 @@ func (l *loader) peek(n *node) Template {
 func (l *loader) itemName(n *node) string {
 	name := l.name(n, "an item")
 	reserved := slices.Contains(contextNames(), name) || slices.Contains(predicates(), name)
-	if _, isFunction := expressionFunctions()[name]; name != "" && (reserved || isFunction) {
+	if _, isFunction := l.language.functions[name]; name != "" && (reserved || isFunction) {
 		l.add(n.span, "value", fmt.Sprintf("%q already means something in expressions", name), "choose another name for the item")
 		return ""
 	}
@@ -141,7 +160,7 @@ func (l *loader) readEach(s *stageSource, n *node) {
 		s.Input = input
 		return
 	}
-	if text, ok := n.value.(string); ok && n.kind == scalarNode && !each.IsZero() && (each.IsConstant() || !each.isExpression()) {
+	if text, ok := n.value.(string); ok && n.kind == scalarNode && !each.IsZero() && !l.broken[n] && (each.IsConstant() || !each.isExpression()) {
 		l.add(n.span, "type", fmt.Sprintf(`"for_each" wants a list, a map, a number or one expression, not the text %q`, shorten(text, 60)), `write [...] or ${{ ... }}`)
 	}
 	if count, ok := n.value.(int); ok && n.kind == scalarNode && count < 0 {
@@ -189,9 +208,11 @@ func (s *stageSource) contexts() []string {
 func (l *loader) discover(n *node, s *stageSource, contexts []string) *Discover {
 	f := l.read(n, discoverPlace, "")
 	d := &Discover{
-		Items:    l.template(f["items"], "items", s, contexts),
-		If:       l.template(f["if"], "if", s, contexts),
-		MaxItems: l.positive(f["max_items"], "max_items"),
+		Items: l.template(f["items"], "items", s, contexts),
+		If:    l.template(f["if"], "if", s, contexts),
+	}
+	if !l.limit(f["max_items"], LimitItems, s) {
+		d.MaxItems = l.positive(f["max_items"], "max_items")
 	}
 	if f["items"] == nil && n.kind == mapNode && n.get("items") == nil {
 		l.add(n.span, "missing", `"discover" has no items`, "write items: ${{ result.links }}")
@@ -210,89 +231,6 @@ func (l *loader) discover(n *node, s *stageSource, contexts []string) *Discover 
 		l.add(n.span, "unbounded", `"discover" has no end: neither max_items nor if`, "write max_items: 100000")
 	}
 	return d
-}
-
-// field is the stage's own value for a key, or that of defaults.
-func (l *loader) field(s *stageSource, key string) *node {
-	if n := s.fields[key]; n != nil {
-		return n
-	}
-	return l.defaults[key]
-}
-
-func (l *loader) readLimits(s *stageSource) {
-	s.MaxParallel = l.positive(l.field(s, "max_parallel"), "max_parallel")
-	s.Fresh = l.fresh(l.field(s, "fresh"))
-	s.AllowFailures = l.budget(l.field(s, "allow_failures"))
-	s.Rate = l.rate(l.field(s, "rate"), s.contexts(), s)
-	if n := l.field(s, "fail_fast"); n != nil {
-		s.FailFast = n.value == true
-	}
-	switch l.field(s, "priority").string() {
-	case "high":
-		s.Priority = gearman.High
-	case "low":
-		s.Priority = gearman.Low
-	}
-	// A declared function's own timeout stands between the stage's and that of defaults.
-	if n := s.fields["timeout"]; n != nil || s.Timeout == 0 {
-		s.Timeout = l.duration(l.field(s, "timeout"))
-	}
-	if n := l.field(s, "retry"); n != nil {
-		s.Retry = l.retry(n)
-	}
-}
-
-func (l *loader) retry(n *node) gearman.Retry {
-	f := l.read(n, retryPlace, "")
-	r := gearman.Retry{
-		Attempts: l.positive(f["attempts"], "attempts"),
-		Delay:    l.duration(f["delay"]),
-		Backoff:  l.number(f["backoff"]),
-		MaxDelay: l.duration(f["max_delay"]),
-		Jitter:   l.jitter(f["jitter"]),
-	}
-	if f["attempts"] == nil && n.kind == mapNode && n.get("attempts") == nil {
-		l.add(n.span, "unbounded", `"retry" does not say how often`, "write attempts: 3, the first one included")
-	}
-	if b := f["backoff"]; b != nil && r.Backoff < 1 {
-		l.add(b.span, "value", fmt.Sprintf(`"backoff" cannot be %s`, b.text), "it is 1 for constant delays, 2 to double them")
-	}
-	if m := f["max_delay"]; m != nil && r.MaxDelay < r.Delay {
-		l.add(m.span, "value", `"max_delay" is below "delay"`, "")
-	}
-	for _, name := range l.names(f["on"], "on") {
-		reason, ok := retryReasons()[name.text]
-		if !ok {
-			l.add(name.span, "value", fmt.Sprintf(`"on" cannot be %q`, shorten(name.text, 60)), "it is a list of fail, exception, timeout, refused, lost")
-			continue
-		}
-		r.On = append(r.On, reason)
-	}
-	return r
-}
-
-func retryReasons() map[string]gearman.Reason {
-	reasons := map[string]gearman.Reason{}
-	for _, r := range []gearman.Reason{gearman.Failed, gearman.Exception, gearman.TimedOut, gearman.Refused, gearman.Lost} {
-		reasons[r.String()] = r
-	}
-	return reasons
-}
-
-// jitter reads 20% or 0.2 as 0.2.
-func (l *loader) jitter(n *node) float64 {
-	if n == nil {
-		return 0
-	}
-	if p, ok := percent(n.text); ok {
-		return p / 100
-	}
-	if f, ok := number(n.value); ok && f >= 0 && f <= 1 {
-		return f
-	}
-	l.add(n.span, "value", fmt.Sprintf(`"jitter" cannot be %s`, shorten(n.text, 60)), "it is a percentage such as 20%")
-	return 0
 }
 
 // readOrder reads what the stage waits for: needs, else its stream, else the stage before it.

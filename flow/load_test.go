@@ -118,11 +118,11 @@ func TestProblemForms(t *testing.T) {
 	found := problemsOf(t, "name: x\nstages:\n  - {name: ä, function: f}\n  - {name: b, fnction: f}\n")
 	require.Len(t, found, 3)
 	p := found[1]
-	require.Equal(t, `test.yaml:4:12: the stage "b" has neither "function" nor "run"; write function: NAME or run: COMMAND [missing]`, p.String())
+	require.Equal(t, `test.yaml:4:12: stage "b" has neither "function" nor "run"; write function: NAME or run: COMMAND [missing]`, p.String())
 	text, err := json.Marshal(found[2])
 	require.NoError(t, err)
 	require.JSONEq(t, `{"file":"test.yaml","line":4,"column":15,"end_column":22,"rule":"unknown-key","severity":"error",
-		"message":"unknown key \"fnction\" in the stage \"b\"","hint":"did you mean \"function\"?"}`, string(text))
+		"message":"unknown key \"fnction\" in stage \"b\"","hint":"did you mean \"function\"?"}`, string(text))
 	var b strings.Builder
 	require.NoError(t, WriteProblems(&b, found[2:]))
 	require.Contains(t, b.String(), "    4 |   - {name: b, fnction: f}\n      |               ^~~~~~~\n")
@@ -172,7 +172,7 @@ func TestStagesAreOrdered(t *testing.T) {
 
 func TestEveryKeyIsDocumented(t *testing.T) {
 	t.Parallel()
-	for _, p := range []place{topPlace, paramPlace, defaultsPlace, functionPlace, stagePlace, discoverPlace, retryPlace, ratePlace} {
+	for _, p := range []place{topPlace, paramPlace, defaultsPlace, functionPlace, stagePlace, discoverPlace, retryPlace, ratePlace, hookPlace} {
 		seen := map[string]bool{}
 		for _, spec := range keysOfPlace(p) {
 			require.False(t, seen[spec.name], "%s: %s twice", p, spec.name)
@@ -185,20 +185,41 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 	}
 }
 
-func FuzzLoad(f *testing.F) {
-	files, err := filepath.Glob(filepath.Join(flowsFolder, "*.yaml"))
-	if err != nil {
-		f.Fatal(err)
+// fuzzSeeds are small, since the fuzzer tries to make each find of its own smaller, byte by byte. Whole
+// files are read by TestFlows.
+func fuzzSeeds() []string {
+	one := "name: x\nstages:\n  - name: a\n    function: f\n    "
+	seeds := []string{
+		"", "# only this\n", "[]", "a: b: c", "name: 'x", "\tname: x", "name: x\n---\nname: y", "a: &a [*a]", "\ufeffname: x\r\n",
+		"name: x\nx-a: &a {timeout: 5s}\nstages: [{<<: *a, name: a, function: f}]",
+		"name: x\nparams: {n: 5, d: {type: date, default: \"${{ run.scheduled_at }}\"}}\nstages: [{name: a, run: [echo, \"${{ params.n }}\"]}]",
+		"name: x\nfunctions: {f: {run: cat, version: 2, output: json}}\nstages: [{name: a, function: f}]\noutput: ${{ stages.a.result }}",
+		"name: x\nstages:\n  - {name: a, function: f, needs: [b]}\n  - {name: b, function: f, needs: [a]}",
+		"name: x\nstages: [{name: a, function: f, args: {x: ${{ item }}}}]",
+		one + "for_each: [1, {a: 2}]\n    args: \"${{ item.a }} ${{ index }}\"\n    key: ${{ item }}",
+		one + "for_each: [1]\n    discover: {items: \"${{ result }}\", with: {d: 1}, max_items: 9}\n",
+		one + "matrix: {a: [1, 2], b: \"${{ params.x }}\", exclude: [{a: 1}]}\n",
+		one + "retry: {attempts: 3, delay: 1s, on: [fail]}\n    rate: {limit: 5/s, per: \"${{ item }}\"}\n    wait: 50%",
+		one + "on_failure: [{run: ./x.sh}]\n    allow_failures: 2%\n    fresh: 12h",
 	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
+	for _, text := range []string{"010", "1.10", "yes", "12:30:00", "2026-01-01", "${{ a", "'it''s'", "|\n      x\n", "{a: [b}"} {
+		seeds = append(seeds, one+"args: "+text)
+	}
+	return seeds
+}
+
+// maxFuzzed is how many bytes are looked at: enough for two stages with a mistake each.
+const maxFuzzed = 320
+
+func FuzzLoad(f *testing.F) {
+	for _, text := range fuzzSeeds() {
 		f.Add(text)
 	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		plan, found, err := Load("fuzz.yaml", strings.NewReader(string(text)))
+	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) > maxFuzzed {
+			return
+		}
+		plan, found, err := Load("fuzz.yaml", strings.NewReader(text))
 		if err == nil {
 			_, err := Format(plan)
 			require.NoError(t, err)

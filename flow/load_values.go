@@ -144,6 +144,9 @@ func (l *loader) rate(n *node, contexts []string, stage *stageSource) *Rate {
 			return nil
 		}
 	}
+	if l.limit(limit, LimitRate, stage) {
+		return r
+	}
 	var err error
 	if r.Limit, r.Every, err = parseRate(limit.text); err != nil {
 		l.add(limit.span, "value", err.Error(), "")
@@ -210,9 +213,13 @@ func (l *loader) template(n *node, key string, stage *stageSource, contexts []st
 	if n == nil {
 		return Template{}
 	}
-	t, errs := compileTemplate(n.json(), contexts)
+	t, errs := l.language.template(n.json(), contexts)
 	for _, err := range errs {
 		l.templateError(n, err)
+	}
+	l.broken[n] = len(errs) > 0
+	if key != "run" {
+		l.mustaches(n)
 	}
 	l.templates = append(l.templates, placedTemplate{Template: t, node: n, stage: stage, key: key})
 	return t
@@ -228,8 +235,30 @@ func (l *loader) templateError(n *node, err error) {
 	if rule == "" {
 		rule = "expression"
 	}
-	l.add(l.within(n.at(x.Path), x.Offset), rule, x.Message, x.Hint)
+	scalar := n.at(x.Path)
+	at, hint := l.within(scalar, x.Offset), x.Hint
+	if !scalar.quoted && strings.Contains(l.line(scalar.span.line), scalar.text+" #") {
+		hint = `" #" begins a comment: an expression with it needs quotes around it`
+	}
+	l.add(at, rule, x.Message, hint)
 }
+
+// mustaches finds {{ item }}, which other tools take for an expression.
+func (l *loader) mustaches(n *node) {
+	for _, child := range n.list {
+		l.mustaches(child)
+	}
+	for _, e := range n.entries {
+		l.mustaches(e.value)
+	}
+	text, isText := n.value.(string)
+	if m := mustache.FindStringIndex(text); n.kind == scalarNode && isText && m != nil {
+		at := l.within(n, utf8.RuneCountInString(text[:m[0]]))
+		l.warn(at, "expression", "this is plain text and no expression", "an expression is written ${{ ... }}")
+	}
+}
+
+var mustache = regexp.MustCompile(`(^|[^$])\{\{ *[a-z]+[.\w\[\]]* *\}\}|^\$\{ *[\w.]+ *\}$`)
 
 // within is the place of a character inside a scalar: counted when the scalar stands in the source
 // as it is, else looked for in the lines from where it begins.
@@ -267,7 +296,11 @@ func (l *loader) environment(n *node, stage *stageSource, contexts []string) map
 			continue
 		}
 		if v.kind != scalarNode || v.value == nil {
-			l.add(v.span, "type", fmt.Sprintf("%q wants text, not %s", name.text, v.describe()), "write toJSON(...) in an expression for lists and maps")
+			hint := "write toJSON(...) in an expression for lists and maps"
+			if v.isNull() {
+				hint = `write "" for an empty value`
+			}
+			l.add(v.span, "type", fmt.Sprintf("%q wants text, not %s", name.text, v.describe()), hint)
 			continue
 		}
 		if text, err := Text(v.value); err != nil || text != v.text {
@@ -326,7 +359,27 @@ func (l *loader) argument(n *node, i int, stage *stageSource, contexts []string)
 	if i == 0 && n.text == "" {
 		l.add(n.span, "value", "the program has no name", "")
 	}
+	if name := l.variableIn(n.text, stage); i > 0 && name != "" {
+		l.warn(n.span, "value", fmt.Sprintf("without a shell $%s stays as it is", name), "write ${{ ... }}, or write run as a script")
+	}
 	asText := *n
 	asText.value = n.text
 	return l.template(&asText, "run", stage, contexts)
 }
+
+// variableIn is the variable of a command's environment that a text means to use.
+func (l *loader) variableIn(text string, stage *stageSource) string {
+	for _, m := range variable.FindAllStringSubmatch(text, -1) {
+		name := m[1]
+		_, isDeclared := l.plan.Env[name]
+		if !isDeclared && stage != nil {
+			_, isDeclared = stage.Env[name]
+		}
+		if isDeclared || name == "ITEM" || strings.HasPrefix(name, "GEARTRAIN_") {
+			return name
+		}
+	}
+	return ""
+}
+
+var variable = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)

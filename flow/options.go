@@ -2,6 +2,7 @@ package flow
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/geartrain/geartrain/gearman"
@@ -16,7 +17,8 @@ type StageOption func(*Stage)
 func Name(name string) StageOption { return func(s *Stage) { s.Name = name } }
 
 // Streamed makes the stage begin with the first result of the stage before, instead of waiting for
-// all of them at the barrier.
+// all of them at the barrier. Its own results are in the order of those that they are made of, whichever
+// came first. A list of all values, see [Gather], waits for the barrier anyway.
 func Streamed() StageOption {
 	return func(s *Stage) {
 		if s.Input.Kind != FromStages {
@@ -73,6 +75,15 @@ func AllowAllFailures() StageOption { return func(s *Stage) { s.AllowFailures = 
 // FailFast stops the stage with the first failure that is over the budget. Default: all jobs are tried.
 func FailFast() StageOption { return func(s *Stage) { s.FailFast = true } }
 
+// WaitFor lets the stage end well with n results; 1 is the first. What is still open then is cancelled.
+func WaitFor(n int) StageOption { return func(s *Stage) { s.Wait = Wait{Count: n} } }
+
+// WaitForPercent is the same as a part of all jobs of the stage, over 0 to 100.
+func WaitForPercent(p float64) StageOption { return func(s *Stage) { s.Wait = Wait{Percent: p} } }
+
+// WithHooks says what is done when the stage has ended.
+func WithHooks(h Hooks) StageOption { return func(s *Stage) { s.Hooks = h } }
+
 // Priority is the priority of the stage's jobs. Default: [gearman.Normal].
 func Priority(p gearman.Priority) StageOption { return func(s *Stage) { s.Priority = p } }
 
@@ -109,6 +120,19 @@ func RateLimit(n int, every time.Duration) StageOption {
 func RateLimitPer(n int, every time.Duration, template string) StageOption {
 	return func(s *Stage) {
 		s.Rate = &Rate{Limit: n, Every: every, Per: mustCompile("rate", template, itemContexts()...)}
+	}
+}
+
+// LimitBy lets a template over params decide a limit when a run begins: LimitBy(LimitParallel,
+// "${{ params.n }}"). For [LimitRate] per group, say [RateLimitPer] first, with any rate.
+func LimitBy(limit Limit, template string) StageOption {
+	t := mustCompile(string(limit), template, ContextParams)
+	return func(s *Stage) {
+		s.Limits = maps.Clone(s.Limits)
+		if s.Limits == nil {
+			s.Limits = map[Limit]Template{}
+		}
+		s.Limits[limit] = t
 	}
 }
 
@@ -165,6 +189,9 @@ func Params(params ...Param) DefineOption {
 // RunTimeout bounds a whole run.
 func RunTimeout(d time.Duration) DefineOption { return func(p *Plan) { p.Timeout = d } }
 
+// RunHooks says what is done when a run has ended.
+func RunHooks(h Hooks) DefineOption { return func(p *Plan) { p.Hooks = h } }
+
 // ForEach makes the pipeline's input the elements of a value: a list, a map or a number, with
 // expressions over params and run. Without it, the input is what is sent to the run.
 func ForEach(template any) DefineOption {
@@ -176,6 +203,23 @@ func ForEach(template any) DefineOption {
 			}
 		}
 	}
+}
+
+// ForMatrix makes the pipeline's input the combinations of lists, a map each, in place of what is sent to
+// the run. See [Vary].
+func ForMatrix(m Matrix) DefineOption {
+	return func(p *Plan) {
+		for i := range p.Stages {
+			if in := &p.Stages[i].Input; in.Kind == FromInput {
+				in.Kind, in.Matrix, in.Encoding = FromMatrix, &m, TextOutput
+			}
+		}
+	}
+}
+
+// Vary is one axis of a matrix: a list, with expressions over params and run.
+func Vary(name string, values any) Axis {
+	return Axis{name, mustCompile(name, values, runContexts()...)}
 }
 
 func runContexts() []string { return []string{ContextParams, ContextEnv, ContextRun, ContextStages} }

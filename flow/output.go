@@ -46,7 +46,7 @@ func (r *Run) writeValue(w io.Writer, status Status) error {
 }
 
 func (s *stageRun) writeResults(w io.Writer) error {
-	for p, err := range s.results.inOrder() {
+	for p, err := range s.inOrder() {
 		if err != nil {
 			return err
 		}

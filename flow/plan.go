@@ -18,6 +18,7 @@ type Plan struct {
 	Stages      []Stage             // each after all it needs
 	Output      Template            // the pipeline's own output. Zero: the results of the last stage
 	Timeout     time.Duration       // of a whole run. Zero: none
+	Hooks       Hooks               // done when a run has ended
 }
 
 // Param is a value that a run is given.
@@ -94,14 +95,34 @@ type Stage struct {
 	Retry         gearman.Retry
 	AllowFailures Budget
 	FailFast      bool // the first failure over the budget stops the stage; else all its jobs are tried
+	Wait          Wait // how many results are enough. Zero: all
+
+	// Limits are those that only a run decides, such as max_parallel: ${{ params.n }}. They are settled
+	// when it begins, each in place of the field that it is named after.
+	Limits map[Limit]Template
+
+	Hooks Hooks // done when the stage has ended. Nothing waits for them but the end of the run
 }
+
+// Limit names a limit of a Stage that may be a template over params, env and run. Its value is what the
+// YAML form would have in that place, as a number or as text.
+type Limit string
+
+// The limits that may be templates.
+const (
+	LimitParallel Limit = "max_parallel" // MaxParallel: 8
+	LimitRate     Limit = "rate"         // Rate.Limit and Rate.Every: "10/s"; Rate.Per is Stage.Rate's
+	LimitItems    Limit = "max_items"    // Discover.MaxItems: 1000
+	LimitTimeout  Limit = "timeout"      // Timeout: "30s"
+)
 
 // Input says where a stage's items come from. One job for each item.
 type Input struct {
 	Kind    InputKind
 	From    []string // FromStages: results in input order, one stage after another
 	Each    Template // FromValue: a list, a map (items {key, value}) or a number (0 to n-1)
-	Stream  bool     // FromStages: each result as it arrives; else after the barrier
+	Matrix  *Matrix  // FromMatrix: the combinations of lists
+	Stream  bool     // FromStages: each result as it arrives, unless Gather; else after the barrier
 	Flatten bool     // each result is a list, its elements are the items
 	Batch   int      // so many items make one job, whose item is their list. Zero: one each
 	Gather  bool     // all items make one job, whose item is their list
@@ -119,7 +140,22 @@ const (
 	FromValue                   // the elements of a value
 	FromStages                  // the results of earlier stages
 	FromInput                   // what is sent to the run (Go form)
+	FromMatrix                  // the combinations of lists, one map each
 )
+
+// Matrix makes an item, a map, of each combination of the values of its axes. The first axis changes
+// slowest. What Exclude names is left out, and then what Include names is added at the end.
+type Matrix struct {
+	Axes    []Axis
+	Exclude Template // a list of maps: a combination that has all members of one of them is left out
+	Include Template // a list of maps, each an item as it is
+}
+
+// Axis is one member of the items of a Matrix, and the values that it takes.
+type Axis struct {
+	Name   string
+	Values Template // a list
+}
 
 // Discover lets a stage feed itself: each result may name more items. An item whose key was seen in
 // this stage before is not run again.
@@ -132,6 +168,34 @@ type Discover struct {
 	// More is the Go form of Items: each element is one item as JSON, a string being text. It is not
 	// part of what is compared or printed.
 	More func(result []byte) ([][]byte, error) `json:"-"`
+}
+
+// Wait is how many of a stage's jobs must have a result for the stage to have ended well. Those that are
+// still open then are cancelled; failures before do not count. The zero Wait is for all jobs, as far as
+// the budget asks.
+type Wait struct {
+	Count   int     // first is 1. More than there are jobs: all
+	Percent float64 // over 0 to 100, of all its jobs, rounded up; known when the input has ended
+}
+
+// Hooks are what is done at an end, each once, one after the other: the list that fits how it ended,
+// then Exit. A hook that fails is reported and makes the run fail; those after it are done all the same.
+type Hooks struct {
+	Success []Hook // on_success: success and partial
+	Failure []Hook // on_failure: failure and timeout
+	Cancel  []Hook // on_cancel: cancellation
+	Exit    []Hook // on_exit: always, last
+}
+
+// Hook is one thing to do at an end: a Command, which runs in the runner's own process, so that it works
+// without a server too; or a job of a Function. Exactly one of them is set. Its templates are over
+// params, env, run, stages and error.
+type Hook struct {
+	Command  *Command
+	Function string
+	Args     Template            // of a Function. Zero: the report of the run or the stage, as JSON
+	Env      map[string]Template // of a Command
+	Timeout  time.Duration       // Zero: DefaultHookTimeout
 }
 
 // Encoding is how a job's result, which is text, is read.

@@ -13,6 +13,7 @@ type Report struct {
 	StartedAt   time.Time     `json:"started_at"`
 	EndedAt     time.Time     `json:"ended_at"`
 	Stages      []StageReport `json:"stages"`
+	Hooks       []HookReport  `json:"hooks,omitempty"` // those of the run itself
 }
 
 // StageReport is what became of a stage.
@@ -21,6 +22,16 @@ type StageReport struct {
 	Error    string       `json:"error,omitempty"`
 	Failures []JobFailure `json:"failures,omitempty"` // the first few
 	Reasons  []Reason     `json:"reasons,omitempty"`  // of all of them, most frequent first
+	Hooks    []HookReport `json:"hooks,omitempty"`
+}
+
+// HookReport is what became of a hook.
+type HookReport struct {
+	On        string    `json:"on"`   // on_success, on_failure, on_cancel or on_exit
+	Hook      string    `json:"hook"` // its function, or the first line of its command
+	StartedAt time.Time `json:"started_at"`
+	EndedAt   time.Time `json:"ended_at"`
+	Error     string    `json:"error,omitempty"`
 }
 
 func (r *Run) makeReport(status Status) *Report {
@@ -37,6 +48,9 @@ func (r *Run) makeReport(status Status) *Report {
 func (s *stageRun) stageReport() StageReport {
 	report := StageReport{StageProgress: s.snapshot()}
 	report.Failures, report.Reasons = s.failureReport()
+	s.mu.Lock()
+	report.Hooks = s.hooks
+	s.mu.Unlock()
 	if err := s.endError(); err != nil {
 		report.Error = err.Error()
 	}
@@ -76,6 +90,9 @@ func (s *stageRun) close() {
 	// What is lost with these errors is only what nobody will read.
 	_ = s.results.close()
 	_ = s.failures.records.close()
+	if s.order != nil {
+		s.order.close()
+	}
 	if s.frontier != nil {
 		_ = s.frontier.records.close()
 	}

@@ -13,14 +13,14 @@ import (
 type results struct {
 	records *spool // tag: the place
 
-	mu     sync.Mutex // guards what follows; held while a page of places goes to or from its file
-	places places     // place -> position of the record + 1
-	count  int
-	bytes  int64
+	mu    sync.Mutex // guards what follows; held while a page of places goes to or from its file
+	at    places     // place -> position of the record + 1
+	count int
+	bytes int64
 }
 
 func newResults(dir string) *results {
-	return &results{records: &spool{dir: dir}, places: places{dir: dir}}
+	return &results{records: &spool{dir: dir}, at: places{dir: dir}}
 }
 
 // put keeps p as the result of the item at place. Each place is put at most once.
@@ -33,7 +33,7 @@ func (r *results) put(place int, p []byte) error {
 	defer r.mu.Unlock()
 	r.count++
 	r.bytes += int64(len(p))
-	return r.places.set(place, pos+1)
+	return r.at.set(place, pos+1)
 }
 
 // get is the result of the item at place, and whether there is one.
@@ -49,7 +49,7 @@ func (r *results) get(place int) ([]byte, bool, error) {
 func (r *results) position(place int) (int64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.places.get(place)
+	return r.at.get(place)
 }
 
 // size is how many results there are, and of how many bytes.
@@ -59,16 +59,23 @@ func (r *results) size() (count int, bytes int64) {
 	return r.count, r.bytes
 }
 
-// inOrder gives the results in the order of the input. Items without one are left out. It is for
-// when no more results come.
-func (r *results) inOrder() iter.Seq2[[]byte, error] {
+// end is one after the last place with a result.
+func (r *results) end() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.at.end
+}
+
+// inOrder gives the results at these places. Those without one are left out. It is for when no more
+// results come.
+func (r *results) inOrder(places iter.Seq2[int, error]) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		reader := &spoolReader{spool: r.records}
-		r.mu.Lock()
-		end := r.places.end
-		r.mu.Unlock()
-		for place := range end {
-			pos, err := r.position(place)
+		for place, err := range places {
+			var pos int64
+			if err == nil {
+				pos, err = r.position(place)
+			}
 			if pos == 0 && err == nil {
 				continue
 			}
@@ -83,8 +90,8 @@ func (r *results) inOrder() iter.Seq2[[]byte, error] {
 	}
 }
 
-// list reads all results into memory. Over limit bytes it is an error that says what to do instead.
-func (r *results) list(limit int64, read func([]byte) (any, error)) ([]any, error) {
+// list reads the results at these places into memory. Over limit bytes it is an error that says what to do instead.
+func (r *results) list(limit int64, places iter.Seq2[int, error], read func([]byte) (any, error)) ([]any, error) {
 	count, size := r.size()
 	if size > limit {
 		return nil, fmt.Errorf("%w: %d results of %s are over the limit of %s for one list; "+
@@ -92,7 +99,7 @@ func (r *results) list(limit int64, read func([]byte) (any, error)) ([]any, erro
 			ErrTooLarge, count, byteSize(size), byteSize(limit))
 	}
 	all := make([]any, 0, count)
-	for p, err := range r.inOrder() {
+	for p, err := range r.inOrder(places) {
 		if err != nil {
 			return nil, err
 		}
@@ -108,7 +115,7 @@ func (r *results) list(limit int64, read func([]byte) (any, error)) ([]any, erro
 func (r *results) close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.places.close(); err != nil {
+	if err := r.at.close(); err != nil {
 		return err
 	}
 	return r.records.close()

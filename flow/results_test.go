@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -15,6 +16,13 @@ import (
 // chunk is a result of any size, which says where it belongs.
 func chunk(place, size int) []byte {
 	return append(fmt.Appendf(nil, "%d:", place), bytes.Repeat([]byte{byte(place)}, size)...)
+}
+
+func upTo(end int) iter.Seq2[int, error] {
+	return func(yield func(int, error) bool) {
+		for place := 0; place < end && yield(place, nil); place++ {
+		}
+	}
 }
 
 func TestResultsComeInOrder(t *testing.T) {
@@ -32,7 +40,7 @@ func TestResultsComeInOrder(t *testing.T) {
 			}
 		}
 		want := 0
-		for p, err := range r.inOrder() {
+		for p, err := range r.inOrder(upTo(r.end())) {
 			require.NoError(t, err)
 			if missing > 1 && want%missing == 0 {
 				want++
@@ -107,10 +115,10 @@ func TestResultsSayWhenTheyDoNotFitIntoAList(t *testing.T) {
 		require.NoError(t, r.put(i, make([]byte, 1000)))
 	}
 	text := func(p []byte) (any, error) { return string(p), nil }
-	list, err := r.list(10_000, text)
+	list, err := r.list(10_000, upTo(10), text)
 	require.NoError(t, err)
 	require.Len(t, list, 10)
-	_, err = r.list(9_999, text)
+	_, err = r.list(9_999, upTo(10), text)
 	require.ErrorIs(t, err, ErrTooLarge)
 	require.ErrorContains(t, err, "10 results of 9.8 KiB are over the limit of 9.8 KiB for one list; use batch")
 }

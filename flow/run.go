@@ -31,6 +31,7 @@ type Run struct {
 	events    events
 	startedAt time.Time
 
+	hooks  context.Context         // never ends before the hooks have
 	jobs   context.Context         // its end gives running jobs up
 	adding context.Context         // its end stops adding
 	drain  context.CancelCauseFunc // ends adding
@@ -51,15 +52,16 @@ func (p *Plan) Start(ctx context.Context, runner *Runner, o RunOptions) (*Run, e
 		plan: p, runner: runner, submitter: runner.submits(), output: o.Output,
 		input: make(chan []byte), inputOver: make(chan struct{}), done: make(chan struct{}),
 	}
-	if err := r.identify(o); err != nil {
-		return nil, fmt.Errorf("pipeline %q: %w", p.Name, err)
+	err := r.identify(o)
+	if err == nil {
+		err = r.addStages()
 	}
-	if err := r.addStages(); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("pipeline %q: %w", p.Name, err)
 	}
 	r.startedAt = time.Now()
 	ended := func() {}
-	r.jobs = ctx
+	r.hooks, r.jobs = context.WithoutCancel(ctx), ctx
 	if p.Timeout > 0 {
 		r.jobs, ended = context.WithTimeoutCause(ctx, p.Timeout, ErrRunTimeout)
 	}
@@ -73,7 +75,7 @@ func (p *Plan) Start(ctx context.Context, runner *Runner, o RunOptions) (*Run, e
 	return r, nil
 }
 
-// identify settles parameters, logical time and id.
+// identify settles parameters, logical time and id, and what depends on them.
 func (r *Run) identify(o RunOptions) (err error) {
 	at := o.ScheduledAt
 	if at.IsZero() {
@@ -89,7 +91,11 @@ func (r *Run) identify(o RunOptions) (err error) {
 		}
 	}
 	r.id = r.values.ID
-	return r.resolveEnv()
+	if err = r.resolveEnv(); err != nil {
+		return err
+	}
+	r.plan, err = r.plan.settled(&Scope{Params: r.params, Env: r.env, Run: r.values})
+	return err
 }
 
 // resolveParams checks what was given and puts in the defaults.
@@ -161,7 +167,7 @@ func (r *Run) addStages() error {
 				return fmt.Errorf("stage %q takes the results of %q, which is no stage before it", spec.Name, name)
 			}
 			s.from = append(s.from, from)
-			if spec.Input.Stream {
+			if s.streams() {
 				from.readers = append(from.readers, s)
 			} else {
 				s.needs = append(s.needs, from)
@@ -174,6 +180,7 @@ func (r *Run) addStages() error {
 			}
 			s.needs = append(s.needs, need)
 		}
+		s.setOrder()
 		if byName[spec.Name] != nil {
 			return fmt.Errorf("stage %q is there twice", spec.Name)
 		}
@@ -192,26 +199,38 @@ func (r *Run) do() {
 	}
 	stages.Wait()
 	r.CloseInput()
-	status, stageErrs, cause := r.outcome()
-	if err := r.writeOutput(status); err != nil {
-		cause = errors.Join(cause, err)
-		status = Failure
-	}
-	r.report = r.makeReport(status)
-	if !status.Good() {
-		r.err = &RunError{Pipeline: r.plan.Name, Run: r.id, Status: status, Stages: stageErrs, Err: cause}
-	}
+	r.conclude()
 	for _, s := range r.stages {
 		s.close()
 	}
-	r.events.report(Event{Run: r.id, Kind: RunEnded, Status: status, Err: r.err})
+	r.events.report(Event{Run: r.id, Kind: RunEnded, Status: r.report.Status, Err: r.err})
 	r.events.close()
+}
+
+// conclude writes the output, makes the report, and does the run's hooks, which see both. What goes wrong
+// here makes a failure of a run that had ended well.
+func (r *Run) conclude() {
+	status, stageErrs, cause := r.outcome()
+	end := func(err error) {
+		cause = errors.Join(cause, err)
+		if err != nil && status.Good() {
+			status = Failure
+		}
+		r.err = nil
+		if !status.Good() {
+			r.err = &RunError{Pipeline: r.plan.Name, Run: r.id, Status: status, Stages: stageErrs, Err: cause}
+		}
+	}
+	end(errors.Join(r.writeOutput(status), r.hookError()))
+	r.report = r.makeReport(status)
+	end(r.doHooks())
+	r.report.Status, r.report.EndedAt = status, time.Now()
 }
 
 // ID is the run's id.
 func (r *Run) ID() string { return r.id }
 
-// Plan is what is run.
+// Plan is what is run, with the limits that the run decides.
 func (r *Run) Plan() *Plan { return r.plan }
 
 // ScheduledAt is the run's logical time. A run started with the same one, and the same parameters, is
@@ -275,12 +294,12 @@ func (r *Run) Events(ctx context.Context, kinds ...EventKind) iter.Seq[Event] {
 }
 
 // sentItems is the input that is sent to the run.
-func (r *Run) sentItems(ctx context.Context, form form) iter.Seq2[item, error] {
-	return func(yield func(item, error) bool) {
+func (r *Run) sentItems(ctx context.Context, form form) iter.Seq2[incoming, error] {
+	return func(yield func(incoming, error) bool) {
 		for {
 			select {
 			case v := <-r.input:
-				if !yield(item{v, form}, nil) {
+				if !yield(incoming{item: item{v, form}}, nil) {
 					return
 				}
 			case <-r.inputOver:
@@ -318,22 +337,35 @@ func (r *Run) outcome() (Status, []*StageError, error) {
 			status = Failure
 		case st == Partial && status == Success:
 			status = Partial
-		case st == Cancelled && status != Failure:
+		case st == Cancelled && status != Failure && status != TimedOut:
 			status = Cancelled
 		case st == TimedOut && status != Failure:
 			status = TimedOut
 		}
 	}
 	if status == Cancelled || status == TimedOut {
-		return status, stageErrs, context.Cause(r.adding)
+		return status, stageErrs, r.endCause()
 	}
 	return status, stageErrs, nil
 }
 
-// isCancelled reports whether err is why the run's jobs were given up.
-func (r *Run) isCancelled(err error) bool {
-	cause := context.Cause(r.adding)
-	return cause != nil && errors.Is(err, cause)
+// isEnd reports whether err is why the run adds no more jobs, or why those that ran were given up. The
+// second may come after the first and for another reason.
+func (r *Run) isEnd(err error) bool {
+	for _, ctx := range []context.Context{r.jobs, r.adding} {
+		if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
+			return true
+		}
+	}
+	return false
+}
+
+// endCause is what ended the run before all was done; nil: nothing did.
+func (r *Run) endCause() error {
+	if cause := context.Cause(r.jobs); cause != nil {
+		return cause
+	}
+	return context.Cause(r.adding)
 }
 
 func (p *Plan) takesInput() bool {

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -156,4 +157,123 @@ func TestCancelEndsTheRun(t *testing.T) {
 		require.Equal(t, Cancelled, report.Status)
 		require.Equal(t, 10, stageNamed(report, "a").Dropped)
 	})
+}
+
+// TestEndsAreNamed ends a run in each way, with a job that runs, some that wait and a stage to come.
+func TestEndsAreNamed(t *testing.T) {
+	t.Parallel()
+	own := errors.New("second ctrl-c")
+	for _, test := range []struct {
+		name  string
+		end   func(run *Run, cancel context.CancelCauseFunc)
+		want  Status
+		cause error
+	}{
+		{"drain then cancel", func(run *Run, cancel context.CancelCauseFunc) { run.Drain(); cancel(own) }, Cancelled, own},
+		{"drain then give up", func(run *Run, cancel context.CancelCauseFunc) { run.Drain(); cancel(ErrDrained) }, Cancelled, ErrDrained},
+		{"cancel", func(_ *Run, cancel context.CancelCauseFunc) { cancel(own) }, Cancelled, own},
+		{"no cause", func(_ *Run, cancel context.CancelCauseFunc) { cancel(nil) }, Cancelled, context.Canceled},
+		{"timeout", func(_ *Run, cancel context.CancelCauseFunc) { cancel(ErrRunTimeout) }, TimedOut, ErrRunTimeout},
+		{"deadline", func(_ *Run, cancel context.CancelCauseFunc) { cancel(context.DeadlineExceeded) }, TimedOut, context.DeadlineExceeded},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			for _, items := range []int{20, 3000} { // all added, or not
+				synctest.Test(t, func(t *testing.T) {
+					ctx, cancel := context.WithCancelCause(t.Context())
+					r, _ := fakeRunner(nil)
+					plan := &Plan{Name: "p", Stages: []Stage{
+						{Name: "a", Function: "nobody", Input: each(t, items)},
+						{Name: "b", Function: "nobody", Needs: []string{"a"}},
+						{Name: "c", Function: "nobody", Input: Input{Kind: FromStages, From: []string{"a"}, Stream: true}},
+					}}
+					run, err := plan.Start(ctx, r, RunOptions{})
+					require.NoError(t, err)
+					synctest.Wait()
+					test.end(run, cancel)
+					report, err := run.Wait()
+					require.ErrorIs(t, err, test.cause)
+					require.Equal(t, test.want, report.Status)
+					for _, s := range report.Stages {
+						require.Equal(t, test.want, s.Status, "stage %s", s.Stage)
+						require.Zero(t, s.Failed)
+					}
+				})
+			}
+		})
+	}
+}
+
+func TestWaitForSomeResults(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		wait   Wait
+		items  int
+		broken int // so many items fail, the others but last stay
+		last   int // so many have a result
+		want   Status
+	}{
+		{"the first", Wait{Count: 1}, 10, 3, 1, Success},
+		{"a few", Wait{Count: 4}, 10, 0, 4, Success},
+		{"a part", Wait{Percent: 35}, 10, 2, 4, Success},
+		{"more than there are", Wait{Count: 5}, 3, 0, 3, Success},
+		{"of nothing", Wait{Count: 5}, 0, 0, 0, Success},
+		{"all fail", Wait{Count: 1}, 3, 3, 0, Failure},
+		{"too many fail", Wait{Count: 3}, 4, 2, 2, Failure},
+		{"too large a part fails", Wait{Percent: 80}, 10, 3, 7, Failure},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r, _ := fakeRunner(map[string]handler{"f": func(ctx context.Context, p string) (string, error) {
+				switch n, err := strconv.Atoi(p); {
+				case err != nil || n < test.broken:
+					return "", errors.New("broken")
+				case n < test.broken+test.last:
+					return p, nil
+				}
+				<-ctx.Done()
+				return "", context.Cause(ctx)
+			}, "next": echo})
+			_, report, err := run(t, r, RunOptions{},
+				Stage{Name: "s", Function: "f", Input: each(t, test.items), Wait: test.wait},
+				Stage{Name: "next", Function: "next", Input: from("s")})
+			s := stageNamed(report, "s")
+			require.Equal(t, test.want, s.Status)
+			require.Equal(t, test.last, s.Done)
+			require.Equal(t, s.Added, s.Ended())
+			if test.want == Failure {
+				require.ErrorIs(t, err, ErrTooManyFailures)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, test.last, stageNamed(report, "next").Done)
+		})
+	}
+}
+
+func TestFailFastOfAPartIsSeenWhenTheInputEnds(t *testing.T) {
+	t.Parallel()
+	sent := make(chan struct{})
+	r, _ := fakeRunner(map[string]handler{"f": func(ctx context.Context, p string) (string, error) {
+		if p == "0" {
+			return "", errors.New("no")
+		}
+		close(sent)
+		<-ctx.Done()
+		return "", context.Cause(ctx)
+	}})
+	plan := &Plan{Name: "p", Stages: []Stage{{
+		Name: "s", Function: "f", Input: Input{Kind: FromInput}, FailFast: true, AllowFailures: Budget{Percent: 10},
+	}}}
+	run, err := plan.Start(t.Context(), r, RunOptions{})
+	require.NoError(t, err)
+	for _, p := range []string{"0", "1"} {
+		require.NoError(t, run.Send(t.Context(), []byte(p)))
+	}
+	<-sent
+	run.CloseInput()
+	report, err := run.Wait()
+	require.ErrorIs(t, err, ErrTooManyFailures)
+	require.Equal(t, 1, stageNamed(report, "s").Dropped)
 }

@@ -33,6 +33,10 @@ type Runner struct {
 	// system's folder for temporary files.
 	TempDir string
 
+	// Stderr gets what the commands of hooks print, one Write per line from several at once, so it must be
+	// safe for concurrent use. Default: discarded.
+	Stderr io.Writer
+
 	submitter submitter // in place of Client, for tests
 }
 

@@ -47,7 +47,7 @@ type StageValues struct {
 	Results  func() ([]any, error) // in input order
 	Failures func() ([]any, error) // maps with item, reason, message
 	Count    int                   // of all jobs
-	Status   string                // succeeded, failed, skipped, cancelled
+	Status   string                // a Status that has ended: success, partial, failure, skip, blocked, cancellation, timeout
 }
 
 // values builds the variables of one template's expressions.
@@ -92,7 +92,7 @@ func (s *Scope) addParam(out map[string]any, name string) {
 		out[ContextParams] = params
 	}
 	if name != "" {
-		params[hideDash(name)] = s.Params[name]
+		params[name] = s.Params[name]
 		return
 	}
 	for name, v := range s.Params {
@@ -110,10 +110,10 @@ func (s *Scope) addStage(out map[string]any, u use) error {
 	if !ok {
 		return fmt.Errorf("stage %q has no values here", u.name)
 	}
-	stage, ok := stages[hideDash(u.name)].(map[string]any)
+	stage, ok := stages[u.name].(map[string]any)
 	if !ok {
 		stage = map[string]any{}
-		stages[hideDash(u.name)] = stage
+		stages[u.name] = stage
 	}
 	if _, ok := stage[u.field]; ok {
 		return nil
@@ -172,9 +172,8 @@ func listOf(read func() ([]any, error)) ([]any, error) {
 	return read()
 }
 
-// A dash in the name of a stage or parameter would read as a minus, so inside expressions it is
-// replaced by a letter that no such name contains. One character stands for one: columns stay.
-const dashLetter = "ー"
+// A dash in the name of a stage or parameter would read as a minus, so while an expression is parsed it
+// is replaced by a letter that no such name contains. One character stands for one: columns stay.
+const dashLetter = 'ー'
 
-func hideDash(name string) string { return strings.ReplaceAll(name, "-", dashLetter) }
-func showDash(name string) string { return strings.ReplaceAll(name, dashLetter, "-") }
+func showDash(name string) string { return strings.ReplaceAll(name, string(dashLetter), "-") }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 	"time"
 )
@@ -28,6 +29,8 @@ type stageRun struct {
 
 	barrier  *barrier
 	results  *results
+	follows  bool      // places are those of the one stage that this streams from
+	order    *order    // of the input, when it is not that of the places; nil: it is
 	frontier *frontier // nil unless the stage feeds itself
 	bell     bell      // rings when intake should look again
 	set      taskSet
@@ -48,7 +51,10 @@ type stageRun struct {
 	flights  map[keyHash]*job  // submitted and not answered
 	known    answered
 	failures *failures
+	whole    bool  // all of the input has been added
 	err      error // why the stage cannot end well
+	hooks    []HookReport
+	hookErr  error
 }
 
 func newStageRun(r *Run, spec *Stage) *stageRun {
@@ -69,13 +75,30 @@ func newStageRun(r *Run, spec *Stage) *stageRun {
 		s.frontier = newFrontier(r.runner.TempDir, spec.Discover.MaxItems)
 	}
 	s.list = sync.OnceValues(func() ([]any, error) {
-		return s.results.list(r.runner.maxList(), s.resultValue)
+		return s.results.list(r.runner.maxList(), s.places(), s.resultValue)
 	})
 	s.failList = sync.OnceValues(func() ([]any, error) {
-		return s.failures.list(r.runner.maxList())
+		return s.failures.list(r.runner.maxList(), s.places())
 	})
 	return s
 }
+
+// setOrder settles how places come to be in the order of the input. Results that are taken as they arrive
+// come in any order; one job for each of them takes its place. A stage that feeds itself has no input
+// but what it finds, in the order in which it does.
+func (s *stageRun) setOrder() {
+	in := s.spec.Input
+	if !s.streams() || s.frontier != nil {
+		return
+	}
+	if s.follows = len(s.from) == 1 && !in.Flatten && in.Batch == 0; !s.follows {
+		s.order = newOrder(s.run.runner.TempDir, len(s.from))
+	}
+}
+
+// inOrder gives the results in the order of the input. Items without one are left out. It is for when
+// the stage has ended.
+func (s *stageRun) inOrder() iter.Seq2[[]byte, error] { return s.results.inOrder(s.places()) }
 
 // do is the whole life of the stage. It is called once, in a goroutine of the run.
 func (s *stageRun) do(ctx context.Context) {
@@ -97,6 +120,7 @@ func (s *stageRun) do(ctx context.Context) {
 	}
 	close(s.ended)
 	s.ringReaders()
+	s.doHooks()
 }
 
 func (s *stageRun) ringReaders() {
@@ -113,11 +137,14 @@ func (s *stageRun) awaitNeeds(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+		if err := context.Cause(ctx); err != nil {
+			return err // it may be what ended the other stage too
+		}
 		if status := need.status(); !status.Good() {
 			return fmt.Errorf("%w: %q ended with %s", ErrBlocked, need.spec.Name, status)
 		}
 	}
-	if !s.spec.Input.Stream {
+	if !s.streams() {
 		return context.Cause(ctx)
 	}
 	for _, from := range s.from {
@@ -151,9 +178,11 @@ func (s *stageRun) work(ctx context.Context) error {
 	defer cancel(nil)
 	s.stop, s.cancel, s.jobs = stop, cancel, jobs
 
-	s.maker = newJobMaker(s)
 	s.set = s.run.submitter.open(jobs, s.limit)
-	err := newIntake(s).run(adding)
+	var err error
+	if s.maker, err = newJobMaker(s); err == nil {
+		err = newIntake(s).run(adding)
+	}
 	s.closeInput()
 	<-s.barrier.opened
 	s.set.wait()
@@ -179,11 +208,15 @@ func (s *stageRun) outcome(err error) (Status, error) {
 	switch {
 	case own != nil:
 		return Failure, own
+	case s.hasEnough(p, err):
+		return Success, nil
 	case err != nil:
 		return s.statusOf(err), err
 	case p.Dropped > 0:
 		cause := context.Cause(s.run.jobs)
 		return s.statusOf(cause), cause
+	case !s.spec.Wait.isAll():
+		return Failure, ErrTooManyFailures
 	case !s.spec.AllowFailures.allows(p.Failed, p.Added, true):
 		return Failure, ErrTooManyFailures
 	case p.Failed > 0:
@@ -192,15 +225,23 @@ func (s *stageRun) outcome(err error) (Status, error) {
 	return Success, nil
 }
 
+// hasEnough reports whether the stage has the results that it waits for; err is why its intake ended
+// early, if it did.
+func (s *stageRun) hasEnough(p StageProgress, err error) bool {
+	if s.spec.Wait.isAll() {
+		return false
+	}
+	return errors.Is(err, errEnough) || err == nil && s.spec.Wait.isMet(p.Done, p.Added, true)
+}
+
 // statusOf is the status of a stage that could not go on because of err.
 func (s *stageRun) statusOf(err error) Status {
 	switch {
 	case errors.Is(err, ErrBlocked):
 		return Blocked
-	case errors.Is(err, ErrRunTimeout):
+	case errors.Is(err, ErrRunTimeout), errors.Is(err, context.DeadlineExceeded):
 		return TimedOut
-	case errors.Is(err, ErrDrained), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
-		s.run.isCancelled(err):
+	case errors.Is(err, context.Canceled), s.run.isEnd(err):
 		return Cancelled
 	}
 	return Failure

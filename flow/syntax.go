@@ -21,8 +21,8 @@ func isTooDeep(lines []string, ps *problems) bool {
 
 // reportSyntax turns the YAML parser's error, which has at best a line, into a problem with a
 // place. The usual mistakes are looked for in the source first.
-func reportSyntax(err error, ps *problems) {
-	s := newSyntaxScan(ps.lines)
+func reportSyntax(err error, lines []string, ps *problems) {
+	s := newSyntaxScan(lines)
 	if s.scan(); s.found {
 		ps.add(s.at, s.rule, s.message, s.hint)
 		return
@@ -31,21 +31,61 @@ func reportSyntax(err error, ps *problems) {
 	if strings.HasPrefix(message, "did not find expected") && s.uneven > line {
 		line = s.uneven
 	}
-	line = max(min(line, len(ps.lines)), 1)
-	text := ps.line(line)
-	at := span{line: line, column: len(text) - len(strings.TrimLeft(text, " ")) + 1}
+	line = max(min(line, len(lines)), 1)
+	text := strings.TrimSuffix(lines[line-1], "\r")
+	at := span{line: line, column: indentOf(text) + 1}
 	hint := ""
 	switch {
 	case strings.Contains(message, "mapping values are not allowed"):
+		if before := keyWithoutColon(lines, line); before.line > 0 {
+			ps.add(before, "yaml-syntax", "no colon with a space after it", "write NAME: value")
+			return
+		}
 		hint = `a ": " inside a value needs quotes around the value`
 		at.column = secondColon(text, at.column)
-	case strings.Contains(message, "cannot start any token"):
-		hint = "values that begin with @ ` or % need quotes"
+	case strings.HasPrefix(message, "unknown anchor"):
+		if alias := aliasOf(message, lines); alias.line > 0 {
+			at, text = alias, lines[alias.line-1][:alias.end-1]
+		}
+		hint = "an anchor is written &NAME before the value that it marks, above its first use"
 	case strings.Contains(message, "did not find expected"):
 		hint = "look at the indentation of this line and those before it"
 	}
 	at.end = utf8.RuneCountInString(text) + 1
 	ps.add(at, "yaml-syntax", message, hint)
+}
+
+func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
+
+// keyWithoutColon is the line before, when it should have been a key like this one: "name x" or
+// "name:x".
+func keyWithoutColon(lines []string, line int) span {
+	indent := indentOf(lines[line-1])
+	for n := line - 1; n > 0; n-- {
+		text := strings.TrimRight(lines[n-1], " \r")
+		if body := strings.TrimLeft(text, " -"); body == "" || body[0] == '#' {
+			continue
+		}
+		start := len(text) - len(strings.TrimLeft(text, " -"))
+		if start != indent || strings.Contains(text, ": ") || strings.HasSuffix(text, ":") {
+			return span{}
+		}
+		return span{n, start + 1, utf8.RuneCountInString(text) + 1}
+	}
+	return span{}
+}
+
+// aliasOf is where the alias stands that the parser says has no anchor.
+func aliasOf(message string, lines []string) span {
+	_, rest, _ := strings.Cut(message, "'")
+	name, _, _ := strings.Cut(rest, "'")
+	for n, line := range lines {
+		if i := strings.Index(line, "*"+name); i >= 0 && name != "" {
+			column := utf8.RuneCountInString(line[:i]) + 1
+			return span{n + 1, column, column + 1 + utf8.RuneCountInString(name)}
+		}
+	}
+	return span{}
 }
 
 // secondColon is the column of the second ": " of a line, or the column given.
@@ -72,154 +112,4 @@ func parserError(err error) (line int, message string) {
 		line++ // these count lines from 0
 	}
 	return line, message
-}
-
-// syntaxScan reads YAML only as far as is needed to say where a mistake begins: quotes, brackets,
-// comments, blocks of text and indentation.
-type syntaxScan struct {
-	lines   []string
-	flow    []span // where the brackets that are open began
-	quote   byte   // the quote that is open, or 0
-	quoteAt span
-	block   int   // the indentation that a block's lines are deeper than; -1: no block
-	indents []int // of the lines that this one is inside of
-
-	uneven        int  // the first line whose indentation is that of no line before it; 0: none
-	tooDeep       span // where the nesting is over the limit; line 0: nowhere
-	found         bool
-	at            span
-	rule, message string
-	hint          string
-}
-
-func newSyntaxScan(lines []string) *syntaxScan {
-	return &syntaxScan{lines: lines, block: -1}
-}
-
-func (s *syntaxScan) scan() {
-	for i, line := range s.lines {
-		s.line(i+1, strings.TrimSuffix(line, "\r"))
-	}
-	switch {
-	case s.quote != 0:
-		s.report(s.quoteAt, "yaml-syntax", fmt.Sprintf("the quote %c is never closed", s.quote), "")
-	case len(s.flow) > 0:
-		s.report(s.flow[len(s.flow)-1], "yaml-syntax", "the bracket is never closed", "")
-	}
-}
-
-// report notes the first mistake.
-func (s *syntaxScan) report(at span, rule, message, hint string) {
-	if !s.found {
-		s.found, s.at, s.rule, s.message, s.hint = true, at, rule, message, hint
-	}
-}
-
-func (s *syntaxScan) line(number int, line string) {
-	body := strings.TrimLeft(line, " ")
-	indent := len(line) - len(body)
-	if s.block >= 0 {
-		if body == "" || indent > s.block {
-			return
-		}
-		s.block = -1
-	}
-	if s.quote == 0 && len(s.flow) == 0 && strings.TrimSpace(body) != "" && body[0] != '#' {
-		s.indentation(number, indent, body)
-	}
-	start, column := true, indent // start: a value may begin here
-	for i := indent; i < len(line); i++ {
-		if utf8.RuneStart(line[i]) {
-			column++
-		}
-		if s.quote != 0 {
-			end := s.inQuote(line, i)
-			column += end - i
-			i = end
-			continue
-		}
-		at := span{line: number, column: column}
-		if c := line[i]; c == '#' && (i == 0 || line[i-1] == ' ' || line[i-1] == '\t') {
-			return
-		}
-		if len(s.flow) > 0 && strings.HasPrefix(line[i:], "${{") {
-			at.end = at.column + 3
-			s.report(at, "flow-expression", `"${{" inside {...} or [...] needs quotes`, `write "${{ ... }}"`)
-		}
-		if isBlock := s.opens(line[i], at, start); isBlock {
-			s.block = indent
-			return
-		}
-		start = startsValue(line, i, len(s.flow) > 0, start)
-	}
-}
-
-// opens takes the characters that open and close quotes, brackets and blocks.
-func (s *syntaxScan) opens(c byte, at span, start bool) (isBlock bool) {
-	switch {
-	case start && (c == '\'' || c == '"'):
-		s.quote, s.quoteAt = c, at
-	case (c == '{' || c == '[') && (start || len(s.flow) > 0):
-		s.flow = append(s.flow, at)
-		if len(s.flow) > maxNesting && s.tooDeep.line == 0 {
-			s.tooDeep = at
-		}
-	case (c == '}' || c == ']') && len(s.flow) > 0:
-		s.flow = s.flow[:len(s.flow)-1]
-	}
-	return start && (c == '|' || c == '>') && len(s.flow) == 0
-}
-
-// indentation follows the indentation of lines that are not inside quotes, brackets or blocks.
-func (s *syntaxScan) indentation(number, indent int, body string) {
-	at := span{number, indent + 1, indent + 2}
-	if body[0] == '\t' {
-		s.report(at, "yaml-syntax", "a tab in the indentation", "YAML is indented with spaces")
-		return
-	}
-	popped := false
-	for n := len(s.indents); n > 0 && s.indents[n-1] > indent; n-- {
-		s.indents, popped = s.indents[:n-1], true
-	}
-	n := len(s.indents)
-	if n == 0 || s.indents[n-1] < indent {
-		if popped && s.uneven == 0 {
-			s.uneven = number
-		}
-		s.indents = append(s.indents, indent)
-	}
-	for strings.HasPrefix(body, "- ") {
-		rest := strings.TrimLeft(body[1:], " ")
-		indent += len(body) - len(rest)
-		s.indents, body = append(s.indents, indent), rest
-	}
-	if len(s.indents) > maxNesting && s.tooDeep.line == 0 {
-		s.tooDeep = at
-	}
-}
-
-// inQuote moves over one character inside quotes, or closes them.
-func (s *syntaxScan) inQuote(line string, i int) int {
-	switch {
-	case s.quote == '"' && line[i] == '\\':
-		return i + 1
-	case s.quote == '\'' && strings.HasPrefix(line[i:], "''"):
-		return i + 1
-	case line[i] == s.quote:
-		s.quote = 0
-	}
-	return i
-}
-
-// startsValue reports whether a value may begin after the character at i.
-func startsValue(line string, i int, inFlow, before bool) bool {
-	switch c := line[i]; {
-	case c == ' ' || c == '\t':
-		return before
-	case c == ':' || before && (c == '-' || c == '?'):
-		return i+1 >= len(line) || line[i+1] == ' ' || line[i+1] == '\t'
-	case inFlow:
-		return c == ',' || c == '[' || c == '{'
-	}
-	return false
 }

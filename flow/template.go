@@ -65,7 +65,7 @@ func (e *ExpressionError) Error() string {
 // allowed (see [ContextParams] and those after it); any other name among them is another name for
 // item. The error joins an [ExpressionError] for each thing that is wrong.
 func Compile(source any, allowed ...string) (Template, error) {
-	t, errs := compileTemplate(source, allowed)
+	t, errs := newLanguage().template(source, allowed)
 	if len(errs) > 0 {
 		return Template{}, errors.Join(errs...)
 	}
@@ -75,14 +75,14 @@ func Compile(source any, allowed ...string) (Template, error) {
 // maxExpressions is how many expressions one template may have.
 const maxExpressions = 2000
 
-// compileTemplate gives what it could understand even when something is wrong, so that the rest of
-// it can be checked too.
-func compileTemplate(source any, allowed []string) (Template, []error) {
+// template gives what it could understand even when something is wrong, so that the rest of it can be
+// checked too.
+func (l *language) template(source any, allowed []string) (Template, []error) {
 	v, err := normalize(source, 0)
 	if err != nil {
 		return Template{}, []error{err}
 	}
-	c := templateCompiler{allowed: allowed}
+	c := templateCompiler{language: l, allowed: allowed}
 	root := c.compile(v, nil)
 	return Template{root: root, uses: c.uses}, c.errs
 }
@@ -130,7 +130,9 @@ func (t Template) Stages() []string {
 
 // Eval is the template's value over a scope, a JSON value as [DecodeJSON] gives it. The zero
 // Template gives nil. What the scope holds is not copied, so the value is not to be changed.
-func (t Template) Eval(scope *Scope) (any, error) {
+func (t Template) Eval(scope *Scope) (any, error) { return t.evalWithin(newWork(), scope) }
+
+func (t Template) evalWithin(w *work, scope *Scope) (any, error) {
 	if t.root == nil {
 		return nil, nil
 	}
@@ -141,8 +143,8 @@ func (t Template) Eval(scope *Scope) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := evaluation{values: values, work: newWork()}
-	values[workName] = e.work
+	e := evaluation{values: values, work: w}
+	values[workName] = w
 	return e.eval(t.root)
 }
 
@@ -168,10 +170,11 @@ func (t Template) MarshalJSON() ([]byte, error) {
 
 // templateCompiler collects what is wrong and what is used while it walks the value.
 type templateCompiler struct {
-	allowed []string
-	count   int // of expressions
-	uses    []use
-	errs    []error
+	language *language
+	allowed  []string
+	count    int // of expressions
+	uses     []use
+	errs     []error
 }
 
 func (c *templateCompiler) compile(v any, path []any) *templateNode {
@@ -224,7 +227,7 @@ func (c *templateCompiler) compileText(s string, path []any) *templateNode {
 			}
 			continue
 		}
-		x, err := compileExpression(p.text, c.allowed)
+		x, err := c.language.compile(p.text, c.allowed)
 		if err != nil {
 			c.fail(err, path, p.offset)
 			continue

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/geartrain/geartrain/gearman"
 )
@@ -26,7 +27,9 @@ func (l *loader) validate() {
 		l.checkTimes(s)
 		l.checkIf(s)
 	}
-	l.checkDeadEnds()
+	if !l.hasErrors() { // a mistake in a name would make a dead end of the stage that was meant
+		l.checkDeadEnds()
+	}
 	l.plan.Stages = l.ordered()
 }
 
@@ -137,7 +140,7 @@ func (l *loader) checkKey(s *stageSource) {
 		// The key of a command's job has the item in any case.
 		what, part = "args", s.Args
 	}
-	if part.IsZero() || s.fields[what] == nil {
+	if n := s.fields[what]; part.IsZero() || n == nil || l.broken[n] {
 		return
 	}
 	if !s.usesItem(part) {
@@ -215,14 +218,16 @@ func retriesLast(r gearman.Retry) float64 {
 
 func (l *loader) checkIf(s *stageSource) {
 	n := s.fields["if"]
-	if n == nil || !s.If.IsConstant() {
+	if n == nil || l.broken[n] || len(s.If.uses) > 0 {
 		return
 	}
-	switch s.If.Source() {
-	case false:
+	v, err := s.If.Eval(&Scope{})
+	switch {
+	case err != nil:
+		l.add(n.span, "expression", err.Error(), "")
+	case v == false || v == nil:
 		l.warn(n.span, "unreachable", fmt.Sprintf(`"if" is always false: stage %q never runs`, s.Name), "")
-	case true:
-	default:
+	case v != true:
 		l.add(n.span, "type", `"if" wants true, false or an expression`, "write ${{ ... }}")
 	}
 }
@@ -266,7 +271,8 @@ func (l *loader) checkFile(run *node) {
 		return
 	}
 	info, err := os.Stat(filepath.Join(l.folder(), filepath.FromSlash(name)))
-	at := span{n.span.line, n.span.column, n.span.end}
+	at := l.within(n, 0)
+	at.end = at.column + utf8.RuneCountInString(name)
 	switch {
 	case err != nil:
 		l.add(at, "file", fmt.Sprintf("there is no file %q", shorten(name, 80)), "commands run in the folder of the pipeline file")

@@ -1,6 +1,9 @@
 package flow
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // didYouMean is a hint that names the known word nearest to a wrong one, or nothing.
 func didYouMean(word string, known []string) string {
@@ -12,6 +15,11 @@ func didYouMean(word string, known []string) string {
 
 func nearest(word string, known []string) string {
 	best, distance := "", len(word)/3+1
+	for _, k := range known {
+		if len(word) > 2 && strings.HasPrefix(k, word) {
+			return k // int for integer
+		}
+	}
 	for _, k := range known {
 		if d := editDistance(word, k); d < distance || d == distance && best == "" {
 			best, distance = k, d

@@ -2,92 +2,107 @@ package flow
 
 import (
 	"errors"
-
-	"github.com/expr-lang/expr/ast"
+	"regexp"
+	"regexp/syntax"
 )
 
-// work bounds what one evaluation may do: every call of a function and every step of a nested
-// predicate draws from it, as much as it reads and writes. An expression that would run for
-// minutes over its own products is stopped instead; one over a million results is not.
-type work struct{ left int }
+// work bounds what one evaluation may do: every function and every operator whose cost grows with
+// its operands draws from it, as much as it reads and writes. An expression that would run for
+// minutes over its own products, or fill the memory with them, is stopped instead; one over a million
+// results is not.
+type work struct {
+	left int
 
-// maxWork is about a second or two of a processor: a byte or element looked at counts one, a call of
-// a function or a step of a nested predicate as many as take the same time.
+	pattern string // the last one that was matched, compiled
+	regexp  *regexp.Regexp
+	steps   int // of its program
+}
+
+// maxWork is a second or a few of a processor, and at most some 256 MiB of what is made.
+const maxWork = 256 << 20
+
+// What counts how much. A byte that is looked at or made counts one.
 const (
-	maxWork  = 256 << 20
-	callWork = 64
+	callWork    = 64 // a call of a function, a step of a nested predicate
+	elementWork = 16 // an element of a list that is made
 )
 
-// workName is the variable that carries the work to the functions. No author can write it.
-const workName = "$work"
+var errTooMuchWork = errors.New("the expression does too much work; let a job do it")
 
 func newWork() *work { return &work{left: maxWork} }
 
 func (w *work) draw(n int) error {
 	if n < 0 || n > w.left {
-		return errors.New("the expression does too much work; let a job do it")
+		w.left = 0
+		return errTooMuchWork
 	}
 	w.left -= n
 	return nil
 }
 
-// workPatch hands the work to each function as its first argument.
-type workPatch struct {
-	functions map[string]expressionFunction
-}
+// made draws for a list of n elements that is about to be made.
+func (w *work) made(n int) error { return w.draw(n * elementWork) }
 
-// Visit is called by expr for each node of an expression, inner ones first.
-func (p *workPatch) Visit(n *ast.Node) {
-	switch node := (*n).(type) {
-	case *ast.CallNode:
-		p.patchCall(n, node)
-	case *ast.PredicateNode:
-		p.patchPredicate(node)
-	}
-}
-
-func (p *workPatch) patchCall(n *ast.Node, call *ast.CallNode) {
-	callee, ok := call.Callee.(*ast.IdentifierNode)
-	if !ok || isPatched(call) {
-		return
-	}
-	if _, ok := p.functions[callee.Value]; !ok {
-		return
-	}
-	arguments := append([]ast.Node{&ast.IdentifierNode{Value: workName}}, call.Arguments...)
-	ast.Patch(n, &ast.CallNode{Callee: callee, Arguments: arguments})
-}
-
-// patchPredicate makes each step of the predicates inside this one count: their bodies become
-// calls that draw one step and give the body's value.
-func (p *workPatch) patchPredicate(n *ast.PredicateNode) {
-	inner := innerPredicates{}
-	ast.Walk(&n.Node, &inner)
-	for _, body := range inner {
-		if call, ok := body.Node.(*ast.CallNode); ok && isPatched(call) {
-			continue
+// weigh draws for all that a value holds, the same part of it as often as it stands there. The bytes
+// of texts count one for so many.
+func (w *work) weigh(v any, bytes int) error {
+	switch v := v.(type) {
+	case string:
+		return w.draw(1 + len(v)/bytes)
+	case []any:
+		for _, element := range v {
+			if err := w.weigh(element, bytes); err != nil {
+				return err
+			}
 		}
-		body.Node = &ast.CallNode{
-			Callee:    &ast.IdentifierNode{Value: stepFunction},
-			Arguments: []ast.Node{&ast.IdentifierNode{Value: workName}, body.Node},
+	case map[string]any:
+		for key, member := range v {
+			if err := w.draw(len(key) / bytes); err != nil {
+				return err
+			}
+			if err := w.weigh(member, bytes); err != nil {
+				return err
+			}
 		}
 	}
+	return w.draw(1)
 }
 
-func isPatched(call *ast.CallNode) bool {
-	if len(call.Arguments) == 0 {
-		return false
+// What a walk over a value counts of its texts: something where only their beginnings matter, all
+// where each byte is read.
+const (
+	someBytes = 16
+	allBytes  = 1
+)
+
+// matches is the operator of that name: whether a regular expression matches somewhere in the text.
+func (w *work) matches(text, pattern string) (bool, error) {
+	if w.regexp == nil || w.pattern != pattern {
+		if err := w.compile(pattern); err != nil {
+			return false, err
+		}
 	}
-	first, ok := call.Arguments[0].(*ast.IdentifierNode)
-	return ok && first.Value == workName
+	if err := w.draw(callWork + len(text)*w.steps); err != nil {
+		return false, err
+	}
+	return w.regexp.MatchString(text), nil
 }
 
-// innerPredicates collects the predicates inside a node.
-type innerPredicates []*ast.PredicateNode
-
-// Visit is called for each node.
-func (p *innerPredicates) Visit(n *ast.Node) {
-	if predicate, ok := (*n).(*ast.PredicateNode); ok {
-		*p = append(*p, predicate)
+func (w *work) compile(pattern string) (err error) {
+	if err := w.draw(callWork * (10 + len(pattern))); err != nil {
+		return err
 	}
+	if w.regexp, err = regexp.Compile(pattern); err != nil {
+		return err
+	}
+	tree, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return err
+	}
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return err
+	}
+	w.pattern, w.steps = pattern, len(program.Inst)
+	return w.draw(callWork * w.steps)
 }

@@ -1,0 +1,73 @@
+package flow
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+)
+
+// settled is the plan with the limits that a run decides in their places. It is the plan itself when
+// there are none. A value that is no limit is a [ParamError]: it came from the parameters.
+func (p *Plan) settled(scope *Scope) (*Plan, error) {
+	if !slices.ContainsFunc(p.Stages, func(s Stage) bool { return len(s.Limits) > 0 }) {
+		return p, nil
+	}
+	settled := *p
+	settled.Stages = slices.Clone(p.Stages)
+	for i := range settled.Stages {
+		s := &settled.Stages[i]
+		for _, limit := range slices.Sorted(maps.Keys(s.Limits)) {
+			v, err := s.Limits[limit].Eval(scope)
+			if err == nil {
+				err = s.setLimit(limit, v)
+			}
+			if err != nil {
+				problem := ParamProblem{Message: fmt.Sprintf("stage %q: %s: %v", s.Name, limit, err)}
+				return nil, &ParamError{Pipeline: p.Name, Problems: []ParamProblem{problem}}
+			}
+		}
+	}
+	return &settled, nil
+}
+
+// setLimit puts a value in the place that it is for. What is behind pointers is copied first.
+func (s *Stage) setLimit(limit Limit, v any) (err error) {
+	text, err := Text(v)
+	if err != nil {
+		return err
+	}
+	switch limit {
+	case LimitParallel:
+		s.MaxParallel, err = parseCount(text)
+	case LimitItems:
+		if s.Discover == nil {
+			return fmt.Errorf("the stage discovers no items")
+		}
+		d := *s.Discover
+		d.MaxItems, err = parseCount(text)
+		s.Discover = &d
+	case LimitRate:
+		r := Rate{}
+		if s.Rate != nil {
+			r = *s.Rate
+		}
+		r.Limit, r.Every, err = parseRate(text)
+		s.Rate = &r
+	case LimitTimeout:
+		if s.Timeout, err = ParseDuration(text); err == nil && s.Timeout == 0 {
+			err = fmt.Errorf("a timeout of zero would end every job at once")
+		}
+	default:
+		return fmt.Errorf("it cannot be an expression")
+	}
+	return err
+}
+
+func parseCount(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("%q is not a whole number of 1 or more", shorten(text, 40))
+	}
+	return n, nil
+}

@@ -1,0 +1,53 @@
+package flow
+
+import "fmt"
+
+// hooks reads what is done at an end, of a stage or, with nil, of the run.
+func (l *loader) hooks(f fields, s *stageSource) Hooks {
+	return Hooks{
+		Success: l.hookList(f["on_success"], "on_success", s),
+		Failure: l.hookList(f["on_failure"], "on_failure", s),
+		Cancel:  l.hookList(f["on_cancel"], "on_cancel", s),
+		Exit:    l.hookList(f["on_exit"], "on_exit", s),
+	}
+}
+
+func (l *loader) hookList(n *node, key string, s *stageSource) []Hook {
+	if n == nil {
+		return nil
+	}
+	var hooks []Hook
+	for _, child := range n.list {
+		hooks = append(hooks, l.hook(child, key, s))
+	}
+	return hooks
+}
+
+func (l *loader) hook(n *node, key string, s *stageSource) Hook {
+	if n.kind == scalarNode && n.value != nil {
+		l.add(n.span, "type", fmt.Sprintf("%q is a list of maps, not of %s", key, n.describe()), "write - run: "+shorten(n.text, 60))
+		return Hook{}
+	}
+	f := l.read(n, hookPlace, "")
+	contexts := append(planContexts(), ContextError)
+	h := Hook{
+		Function: l.word(f["function"], "function"),
+		Command:  l.command(f["run"], s, contexts),
+		Args:     l.template(f["args"], key, s, contexts),
+		Env:      l.environment(f["env"], s, contexts),
+		Timeout:  l.duration(f["timeout"]),
+	}
+	l.checkFile(f["run"])
+	isThere := func(key string) bool { return n.get(key) != nil }
+	switch {
+	case isThere("run") && isThere("function"):
+		l.add(n.span, "exclusive", `a hook has both "run" and "function"`, "leave out one of them")
+	case n.kind == mapNode && !isThere("run") && !isThere("function"):
+		l.add(n.span, "missing", `a hook has neither "run" nor "function"`, "write run: COMMAND or function: NAME")
+	case isThere("run") && f["args"] != nil:
+		l.add(f["args"].span, "exclusive", `"args" is for functions, and this hook has a command`, "give it what it needs in env")
+	case isThere("function") && f["env"] != nil:
+		l.add(f["env"].span, "exclusive", `"env" is for commands, and this hook has a function`, "give the function what it needs in args")
+	}
+	return h
+}

@@ -1,0 +1,134 @@
+package flow
+
+import (
+	"fmt"
+
+	"github.com/geartrain/geartrain/gearman"
+)
+
+// field is the stage's own value for a key, or that of defaults.
+func (l *loader) field(s *stageSource, key string) *node {
+	if n := s.fields[key]; n != nil {
+		return n
+	}
+	return l.defaults[key]
+}
+
+func (l *loader) readLimits(s *stageSource) {
+	if n := l.field(s, "max_parallel"); !l.limit(n, LimitParallel, s) {
+		s.MaxParallel = l.positive(n, "max_parallel")
+	}
+	s.Fresh = l.fresh(l.field(s, "fresh"))
+	s.AllowFailures = l.budget(l.field(s, "allow_failures"))
+	s.Rate = l.rate(l.field(s, "rate"), s.contexts(), s)
+	if n := l.field(s, "fail_fast"); n != nil {
+		s.FailFast = n.value == true
+	}
+	switch l.field(s, "priority").string() {
+	case "high":
+		s.Priority = gearman.High
+	case "low":
+		s.Priority = gearman.Low
+	}
+	// A declared function's own timeout stands between the stage's and that of defaults.
+	if own := s.fields["timeout"]; own != nil || s.Timeout == 0 {
+		n := l.field(s, "timeout")
+		if s.Timeout = 0; !l.limit(n, LimitTimeout, s) {
+			s.Timeout = l.duration(n)
+		}
+	}
+	s.Wait = l.wait(s.fields["wait"])
+	if n := l.field(s, "retry"); n != nil {
+		s.Retry = l.retry(n)
+	}
+}
+
+// limitContexts is what the value of a limit may be made of: all that is known when a run begins.
+func limitContexts() []string { return []string{ContextParams, ContextEnv, ContextRun} }
+
+// limit takes a limit that is an expression, and reports whether it is one.
+func (l *loader) limit(n *node, name Limit, s *stageSource) bool {
+	if n == nil || !hasExpression(n) {
+		return false
+	}
+	t := l.template(n, string(name), s, limitContexts())
+	if s.Limits == nil {
+		s.Limits = map[Limit]Template{}
+	}
+	s.Limits[name] = t
+	return true
+}
+
+// wait reads all, first, 3 and 50%.
+func (l *loader) wait(n *node) Wait {
+	if n == nil || n.text == "all" {
+		return Wait{}
+	}
+	if n.text == "first" {
+		return Wait{Count: 1}
+	}
+	if count, ok := n.value.(int); ok && count > 0 {
+		return Wait{Count: count}
+	}
+	if p, ok := percent(n.text); ok && p > 0 {
+		return Wait{Percent: p}
+	}
+	l.add(n.span, "value", fmt.Sprintf(`"wait" cannot be %q`, shorten(n.text, 60)), "it is all, first, a number of results, or a percentage such as 50%")
+	return Wait{}
+}
+
+func (l *loader) retry(n *node) gearman.Retry {
+	f := l.read(n, retryPlace, "")
+	r := gearman.Retry{
+		Attempts: l.positive(f["attempts"], "attempts"),
+		Delay:    l.duration(f["delay"]),
+		Backoff:  l.number(f["backoff"]),
+		MaxDelay: l.duration(f["max_delay"]),
+		Jitter:   l.jitter(f["jitter"]),
+	}
+	if f["attempts"] == nil && n.kind == mapNode && n.get("attempts") == nil {
+		l.add(n.span, "unbounded", `"retry" does not say how often`, "write attempts: 3, the first one included")
+	}
+	if b := f["backoff"]; b != nil && r.Backoff < 1 {
+		l.add(b.span, "value", fmt.Sprintf(`"backoff" cannot be %s`, b.text), "it is 1 for constant delays, 2 to double them")
+	}
+	if m := f["max_delay"]; m != nil && r.MaxDelay < r.Delay {
+		l.add(m.span, "value", `"max_delay" is below "delay"`, "")
+	}
+	for _, name := range l.names(f["on"], "on") {
+		reasons, ok := retryReasons()[name.text]
+		if !ok {
+			l.add(name.span, "value", fmt.Sprintf(`"on" cannot be %q`, shorten(name.text, 60)), "it is a list of fail, exception, timeout, refused, lost")
+			continue
+		}
+		r.On = append(r.On, reasons...)
+	}
+	return r
+}
+
+// retryReasons are the words of on. A command that ends with another exit code than 0 has thrown an
+// exception on the wire, for its reason to come along; to who wrote it, it has failed.
+func retryReasons() map[string][]gearman.Reason {
+	reasons := map[string][]gearman.Reason{}
+	for _, r := range []gearman.Reason{gearman.Failed, gearman.Exception, gearman.TimedOut, gearman.Refused, gearman.Lost} {
+		reasons[r.String()] = []gearman.Reason{r}
+	}
+	fail := gearman.Failed.String()
+	reasons[fail] = append(reasons[fail], gearman.Exception)
+	return reasons
+}
+
+// jitter reads 20% or 0.2 as 0.2.
+func (l *loader) jitter(n *node) float64 {
+	if n == nil {
+		return 0
+	}
+	if p, ok := percent(n.text); ok {
+		return p / 100
+	}
+	if f, ok := number(n.value); ok && f >= 0 && f <= 1 {
+		return f
+	}
+	l.add(n.span, "value", fmt.Sprintf(`"jitter" cannot be %s`, shorten(n.text, 60)), "it is a percentage such as 20%")
+	return 0
+}

@@ -1,0 +1,2 @@
+#!/bin/sh
+# What crawl-hooks.yaml does after a failure.
