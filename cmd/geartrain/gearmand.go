@@ -46,7 +46,7 @@ func (f *gearmandFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.checkArgs, "check-args", false, "check the command line and end")
 	flags.BoolVar(&f.ssl, "ssl", false, "refused: TLS is not built in yet")
 	flags.StringVar(&f.config, "config-file", "", "read options from a file, one name=value in a line; the command line wins")
-	flags.BoolVarP(&f.daemon, "daemon", "d", false, "go to the background once it listens")
+	flags.BoolVarP(&f.daemon, "daemon", "d", false, "go to the background; the command returns once the server listens")
 	flags.IntVarP(&f.descriptors, "file-descriptors", "f", 0, "limit of open files (default what the system allows)")
 	flags.StringVarP(&f.user, "user", "u", "", "become this user after the ports are open")
 	flags.StringVarP(&f.pidFile, "pid-file", "P", "", "file to write the process id to")
@@ -55,7 +55,7 @@ func (f *gearmandFlags) register(flags *pflag.FlagSet) {
 	flags.CountVarP(&f.louder, "louder", "v", "log more; twice: all")
 	flags.BoolVar(&f.exceptions, "exceptions", false, "send exceptions to clients that did not ask for them too")
 	flags.IntVarP(&f.jobRetries, "job-retries", "j", 0, "how often a job is handed out before it fails, 0 for no limit")
-	flags.IntVarP(&f.workerWakeup, "worker-wakeup", "w", 1, "sleeping workers woken for a job; 0 is taken as 1")
+	flags.IntVarP(&f.workerWakeup, "worker-wakeup", "w", 1, "sleeping workers woken for a job; 0, gearmand's word for all of them, is taken as 1: no job is left waiting for it")
 	flags.StringVar(&f.prefix, "job-handle-prefix", "", `what handles begin with (default "H:HOST")`)
 	flags.BoolVar(&f.keepalive, "keepalive", false, "TCP keepalive with the times below; without it Go's own")
 	flags.IntVar(&f.keepaliveIdle, "keepalive-idle", -1, "seconds of silence before the first probe")
@@ -138,7 +138,7 @@ func (f *gearmandFlags) readConfig(flags *pflag.FlagSet, args []string) error {
 	}
 	file, err := os.Open(name)
 	if err != nil {
-		return &codedError{exitInvalid, fmt.Errorf("read the configuration: %w", err)}
+		return &codedError{exitNoServer, fmt.Errorf("read the configuration: %w; nothing was started", err)}
 	}
 	defer file.Close()
 	given := map[string]bool{}
@@ -172,11 +172,22 @@ func setOption(flags *pflag.FlagSet, option, value string) error {
 	return flags.Set(option, value)
 }
 
-// apply does what must happen before anything is opened.
-func (f *gearmandFlags) apply() error {
+// check finds what is wrong with the options.
+func (f *gearmandFlags) check() error {
 	if f.ssl {
 		return usageError("--ssl: TLS is not built in yet; nothing was started")
 	}
+	if f.verbose != "" && f.logLevel() == "" {
+		return usageError("--verbose %q: it is one of FATAL, ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFO and DEBUG", f.verbose)
+	}
+	if strings.ContainsFunc(f.prefix, func(r rune) bool { return r <= ' ' || r == '/' || r >= 0x7f }) {
+		return usageError("--job-handle-prefix %q: it must be of printable ASCII without spaces and slashes", f.prefix)
+	}
+	return nil
+}
+
+// apply does what must happen before the ports are opened.
+func (f *gearmandFlags) apply() error {
 	if f.descriptors > 0 {
 		if err := limitDescriptors(f.descriptors); err != nil {
 			return fmt.Errorf("--file-descriptors %d: %w", f.descriptors, err)
@@ -197,12 +208,15 @@ func (f *gearmandFlags) settle() error {
 			return fmt.Errorf("--user %s: %w", f.user, err)
 		}
 	}
-	return sayReady()
+	return nil
 }
 
-// leave takes the pid file away.
+// leave takes the pid file away, unless it is another process's by now.
 func (f *gearmandFlags) leave() {
-	if f.pidFile != "" {
+	if f.pidFile == "" {
+		return
+	}
+	if text, err := os.ReadFile(f.pidFile); err == nil && strings.TrimSpace(string(text)) == strconv.Itoa(os.Getpid()) {
 		_ = os.Remove(f.pidFile) // the process ends; there is nobody left to tell
 	}
 }
@@ -245,9 +259,9 @@ func (f *gearmandFlags) logLevel() string {
 func (f *gearmandFlags) openLog(standard io.Writer) (to io.Writer, done func(), err error) {
 	switch f.logFile {
 	case "", "stderr":
-		return standard, func() {}, nil
+		return standard, ignoreHangups(), nil
 	case "none":
-		return io.Discard, func() {}, nil
+		return io.Discard, ignoreHangups(), nil
 	}
 	file, err := openLogFile(f.logFile)
 	if err != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"runtime"
@@ -67,7 +66,7 @@ func (in *inner) startServer() error {
 }
 
 // startWorker works on the commands of plan, concurrency jobs at once.
-func (in *inner) startWorker(plan *flow.Plan, params map[string]any, concurrency int, stderr io.Writer) error {
+func (in *inner) startWorker(plan *flow.Plan, commands flow.CommandOptions, concurrency int) error {
 	worker, err := gearman.NewWorker(gearman.WorkerConfig{
 		Servers: in.servers, Concurrency: concurrency, DrainFor: drainForever, Logger: in.logger,
 	})
@@ -86,7 +85,7 @@ func (in *inner) startWorker(plan *flow.Plan, params map[string]any, concurrency
 			return next(ctx, job)
 		}
 	})
-	flow.HandleCommands(worker, plan, flow.CommandOptions{Params: params, Stderr: stderr})
+	flow.HandleCommands(worker, plan, commands)
 	ctx, stop := context.WithCancel(context.Background())
 	in.stopWorker = stop
 	in.worker.Go(func() { in.note(worker.Run(ctx)) })

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/signal"
 	"sync"
@@ -37,16 +38,27 @@ func appendTo(name string) (*os.File, error) {
 	return os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
 }
 
-// reopen keeps the old file when the new one cannot be opened: a log line is better than none.
+// reopen keeps the old file when the new one cannot be opened, and says so there.
 func (l *logFile) reopen() {
 	file, err := appendTo(l.name)
-	if err != nil {
-		return
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err != nil {
+		fmt.Fprintf(l.file, "geartrain: the log stays in this file: %v\n", err)
+		return
+	}
 	l.file.Close()
 	l.file = file
+}
+
+// ignoreHangups keeps SIGHUP from ending the process where there is no log file to open again. The
+// returned function undoes it.
+func ignoreHangups() (undo func()) {
+	hups := make(chan os.Signal, 1)
+	if signals := hangup(); len(signals) > 0 {
+		signal.Notify(hups, signals...)
+	}
+	return func() { signal.Stop(hups) }
 }
 
 func (l *logFile) Write(p []byte) (int, error) {

@@ -5,6 +5,7 @@
 //	geartrain server          the job server, in the foreground
 //	geartrain worker -f NAME  any program as a worker
 //	geartrain do NAME         one job, and its result
+//	geartrain admin COMMAND   a look at job servers, and changes to what they hold
 //	geartrain validate FILE   what is wrong with a pipeline file
 //
 // Results go to standard output, all else to standard error. The exit codes are in exitcode.go.
@@ -16,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 )
 
@@ -23,7 +25,16 @@ func main() {
 	// A reader that went away is an error of the write, not the end. Ignoring the signal would be
 	// inherited by the programs that are started; catching it is not.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(context.Background(), arguments(os.Args), os.Stdin, os.Stdout, os.Stderr))
+}
+
+// arguments are those of the command line. A link to this program that is called gearmand is the job
+// server.
+func arguments(line []string) []string {
+	if filepath.Base(line[0]) == "gearmand" {
+		return append([]string{"server"}, line[1:]...)
+	}
+	return line[1:]
 }
 
 // run is the whole command: it returns the exit code and writes nowhere but to the given streams.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -10,11 +11,14 @@ import (
 	"os/exec"
 	"os/user"
 	"strconv"
+	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
-// readyVariable names the file descriptor on which a server in the background says that it listens.
-const readyVariable = "GEARTRAIN_READY_FD"
+// readyVariable marks a server in the background.
+const readyVariable = "GEARTRAIN_IN_BACKGROUND"
 
 // drainSignals end the server gracefully. SIGUSR1 is gearmand's.
 func drainSignals() []os.Signal { return []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGUSR1} }
@@ -22,9 +26,18 @@ func drainSignals() []os.Signal { return []os.Signal{os.Interrupt, syscall.SIGTE
 // hangup asks for the log to be opened again.
 func hangup() []os.Signal { return []os.Signal{syscall.SIGHUP} }
 
+// limitDescriptors sets how many files may be open, and raises the hard limit only where it must.
 func limitDescriptors(n int) error {
-	limit := syscall.Rlimit{Cur: uint64(n), Max: uint64(n)}
-	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	hard := limit.Max
+	limit.Cur, limit.Max = uint64(n), max(limit.Max, uint64(n))
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("%w; the system's hard limit is %d", err, hard)
+	}
+	return nil
 }
 
 func becomeUser(name string) error {
@@ -59,8 +72,14 @@ func becomeUser(name string) error {
 func inBackground() bool { return os.Getenv(readyVariable) != "" }
 
 // goToBackground starts this program again, with the same arguments, in a session of its own, and
-// returns when that one listens, or with an error when it ended before.
-func goToBackground() error {
+// returns when that one listens. When it ended before, what it had to say goes to stderr, and the
+// error has its exit code.
+//
+//	this process                          the one in the background
+//	start ──────────────────────────────► options, ports, pid file
+//	wait on the pipe ◄────── readyMark ── sayReady: from now on it has no standard error
+//	exit 0                                serve
+func goToBackground(stderr io.Writer) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -70,33 +89,49 @@ func goToBackground() error {
 		return err
 	}
 	defer ready.Close()
-	cmd := exec.Command(self, os.Args[1:]...)
-	cmd.Env = append(os.Environ(), readyVariable+"=3")
-	cmd.ExtraFiles = []*os.File{said}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd := &exec.Cmd{
+		Path: self, Args: os.Args, Env: append(os.Environ(), readyVariable+"=1"),
+		Stderr: said, SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+	}
 	err = cmd.Start()
 	said.Close()
 	if err != nil {
 		return err
 	}
-	if _, err := io.ReadFull(ready, make([]byte, 1)); err != nil {
-		err = cmd.Wait()
-		return fmt.Errorf("the server in the background ended before it listened (%w); start it without --daemon to see why", err)
+	words := bufio.NewReader(ready)
+	for {
+		line, err := words.ReadString('\n')
+		if strings.HasSuffix(line, readyMark) {
+			return cmd.Process.Release()
+		}
+		if !strings.HasPrefix(line, "geartrain: listening on ") {
+			fmt.Fprint(stderr, line)
+		}
+		if err != nil {
+			break
+		}
 	}
-	return cmd.Process.Release()
+	var ended *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &ended) || ended.ExitCode() < 0 {
+		return fmt.Errorf("the server in the background ended before it listened: %v", err)
+	}
+	return &codedError{code: exitCode(ended.ExitCode())}
 }
 
-// sayReady tells the process that started this one that it listens.
+// readyMark on standard error tells the process that started this one that it listens.
+const readyMark = "\x00\n"
+
+// sayReady does that, and gives standard error up: whoever reads it should not have to wait for the
+// end of the server.
 func sayReady() error {
-	fd, err := strconv.Atoi(os.Getenv(readyVariable))
-	if err != nil {
-		return nil // nobody waits
-	}
-	said := os.NewFile(uintptr(fd), "ready")
-	if said == nil {
+	if !inBackground() {
 		return nil
 	}
-	defer said.Close()
-	_, err = said.Write([]byte{'.'})
-	return err
+	_, err := os.Stderr.WriteString(readyMark)
+	null, openErr := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if openErr != nil {
+		return openErr
+	}
+	defer null.Close()
+	return errors.Join(err, unix.Dup2(int(null.Fd()), int(os.Stderr.Fd())))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"os"
 )
 
@@ -17,6 +18,6 @@ func becomeUser(string) error { return errNotOnWindows }
 
 func inBackground() bool { return false }
 
-func goToBackground() error { return errNotOnWindows }
+func goToBackground(io.Writer) error { return errNotOnWindows }
 
 func sayReady() error { return nil }

@@ -38,6 +38,7 @@ func newRoot(std *streams) *cobra.Command {
 		newWorkerCommand(std, &logging),
 		newDoCommand(std, &logging),
 		newServerCommand(std, &logging),
+		newAdminCommand(std),
 		newBenchCommand(std, &logging),
 		newVersionCommand(std),
 	)
@@ -47,8 +48,12 @@ func newRoot(std *streams) *cobra.Command {
 	return root
 }
 
-// usageForArguments makes wrong positional arguments a usage error, as wrong flags are.
+// usageForArguments makes wrong positional arguments a usage error, as wrong flags are, of cmd and of
+// all beneath it.
 func usageForArguments(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		usageForArguments(sub)
+	}
 	check := cmd.Args
 	if check == nil {
 		check = cobra.ArbitraryArgs

@@ -91,7 +91,7 @@ func (r *runCommand) run(ctx context.Context, file string) error {
 	if in.servers == nil {
 		in.servers = plan.Servers
 	}
-	if err := r.begin(in, plan, options.Params); err != nil {
+	if err := r.begin(in, plan, options); err != nil {
 		return errors.Join(err, in.stop())
 	}
 	client, err := gearman.NewClient(gearman.ClientConfig{Servers: in.servers, Logger: logger})
@@ -99,6 +99,9 @@ func (r *runCommand) run(ctx context.Context, file string) error {
 		return errors.Join(err, in.stop())
 	}
 	defer client.Close()
+	if err := client.Connect(ctx); err != nil {
+		return errors.Join(fmt.Errorf("%w; nothing was run", err), in.stop())
+	}
 	err = r.execute(ctx, file, in, plan, client, options)
 	if stopErr := in.stop(); err == nil {
 		err = stopErr
@@ -107,7 +110,7 @@ func (r *runCommand) run(ctx context.Context, file string) error {
 }
 
 // begin starts what the run needs inside this process.
-func (r *runCommand) begin(in *inner, plan *flow.Plan, params map[string]any) error {
+func (r *runCommand) begin(in *inner, plan *flow.Plan, options flow.RunOptions) error {
 	in.alone = len(in.servers) == 0
 	if in.alone {
 		if err := r.everybodyHere(plan); err != nil {
@@ -120,11 +123,14 @@ func (r *runCommand) begin(in *inner, plan *flow.Plan, params map[string]any) er
 	if r.noWorkers || !plan.HasCommands() {
 		return nil
 	}
-	var log io.Writer
-	if !r.quiet {
-		log = r.std.err
+	commands := flow.CommandOptions{Params: options.Params}
+	if in.alone {
+		commands.Run = options.ID
 	}
-	return in.startWorker(plan, params, r.concurrency, log)
+	if !r.quiet {
+		commands.Stderr = r.std.err
+	}
+	return in.startWorker(plan, commands, r.concurrency)
 }
 
 // everybodyHere finds functions that nobody can work on when the server is inside this process.
@@ -142,7 +148,7 @@ func (r *runCommand) everybodyHere(plan *flow.Plan) error {
 	return nil
 }
 
-// options are the run's parameters and logical time.
+// options are the run's parameters, logical time and id.
 func (r *runCommand) options(plan *flow.Plan) (flow.RunOptions, error) {
 	options := flow.RunOptions{ScheduledAt: time.Now().UTC().Truncate(time.Millisecond)}
 	if r.concurrency < 1 {
@@ -161,8 +167,9 @@ func (r *runCommand) options(plan *flow.Plan) (flow.RunOptions, error) {
 	}
 	options.Params, err = flow.ParseParams(plan, given, options.ScheduledAt)
 	if err != nil {
-		err = fmt.Errorf("%w; give them with -p NAME=VALUE; nothing was run", err)
+		return options, fmt.Errorf("%w; give them with -p NAME=VALUE; nothing was run", err)
 	}
+	options.ID, err = flow.RunID(plan.Name, options.Params, options.ScheduledAt)
 	return options, err
 }
 
@@ -215,7 +222,11 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 
 	output := &resultWriter{to: r.std.out}
 	options.Output = output
-	run, err := plan.Start(ctx, &flow.Runner{Client: client}, options)
+	runner := &flow.Runner{Client: client}
+	if !r.quiet {
+		runner.Stderr = r.std.err
+	}
+	run, err := plan.Start(ctx, runner, options)
 	if err != nil {
 		return err
 	}
@@ -301,6 +312,9 @@ func (r *runCommand) verdict(report *flow.Report, err error, signal os.Signal, a
 	case errors.Is(err, flow.ErrRunTimeout):
 		fmt.Fprintf(r.std.err, "continue with: %s\n", again)
 		return &codedError{exitTimeout, err}
+	case err != nil && unreachable(report):
+		fmt.Fprintf(r.std.err, "continue with: %s\n", again)
+		return &codedError{exitNoServer, err}
 	case err != nil:
 		return err
 	case report.Status == flow.Partial && r.strict:
@@ -309,6 +323,20 @@ func (r *runCommand) verdict(report *flow.Report, err error, signal os.Signal, a
 		return &codedError{exitPartial, errors.New("some jobs failed, within the budget of their stages")}
 	}
 	return nil
+}
+
+// unreachable reports whether jobs failed for want of a server and for no other reason.
+func unreachable(report *flow.Report) bool {
+	failed := 0
+	for _, stage := range report.Stages {
+		for _, reason := range stage.Reasons {
+			if reason.Reason != "unreachable" {
+				return false
+			}
+			failed++
+		}
+	}
+	return failed > 0
 }
 
 // sayFailures writes each stage's failures by what they have in common: a count and one example.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"testing"
 
@@ -13,9 +12,15 @@ import (
 //
 //	startserver NAME [FLAGS...]   runs `geartrain server` on a free port; $NAME is its address
 //	wait-for FILE                 returns as soon as a file is there
+//	exits CODE PROGRAM [ARGS...]  runs a program, which must end with this code
+//	wait-gone FILE                returns as soon as a file is gone
+//	signal HUP|INT|... PIDFILE    sends a signal to the process of a pid file
+//	reap PIDFILE                  ends that process with the script, if it still runs
+//	keep NAME                     $NAME is what the last program has printed
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"geartrain": func() { os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+		"geartrain": main,
+		"gearmand":  main,
 	})
 }
 
@@ -37,6 +42,11 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"startserver": startServer,
 			"wait-for":    waitFor,
+			"exits":       exits,
+			"keep":        keep,
+			"reap":        reap,
+			"signal":      signalTo,
+			"wait-gone":   waitGone,
 		},
 	})
 }

@@ -2,16 +2,22 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/geartrain/geartrain/server"
 	"github.com/geartrain/geartrain/server/queue"
@@ -43,16 +49,19 @@ no new work and delivers what runs, for --drain-timeout; a second signal ends it
 		Args: configFileArgument,
 		RunE: s.run,
 	}
-	flags := cmd.Flags()
-	flags.SortFlags = false
+	cmd.Flags().SortFlags = false
+	s.register(cmd.Flags())
+	return cmd
+}
+
+func (s *serverCommand) register(flags *pflag.FlagSet) {
 	flags.IntVarP(&s.port, "port", "p", 4730, "port, 0 for a free one")
 	flags.StringArrayVarP(&s.listen, "listen", "L", nil, "address, HOST, HOST:PORT or unix:/path; may be repeated (default 127.0.0.1)")
 	flags.BoolVar(&s.insecure, "insecure", false, "allow an address that other machines reach: whoever reaches it runs and reads jobs")
 	flags.BoolVar(&s.shutdown, "admin-shutdown", false, `allow the admin command "shutdown" to everyone who connects`)
-	flags.DurationVar(&s.drain, "drain-timeout", 30*time.Second, "how long a graceful end waits for running jobs")
+	flags.DurationVar(&s.drain, "drain-timeout", 30*time.Second, "how long a graceful end waits for running jobs, 0 for not at all")
 	s.limits.register(flags)
 	s.old.register(flags)
-	return cmd
 }
 
 func (s *serverCommand) run(cmd *cobra.Command, args []string) error {
@@ -63,11 +72,11 @@ func (s *serverCommand) run(cmd *cobra.Command, args []string) error {
 		_, err := fmt.Fprintf(s.std.out, "geartrain %s (for gearmand 1.1)\n", version)
 		return err
 	}
-	if err := s.old.apply(); err != nil || s.old.checkArgs {
+	if err := s.check(); err != nil || s.old.checkArgs {
 		return err
 	}
 	if s.old.daemon && !inBackground() {
-		return goToBackground()
+		return goToBackground(s.std.err)
 	}
 	logger, done, err := s.logger()
 	if err != nil {
@@ -77,35 +86,71 @@ func (s *serverCommand) run(cmd *cobra.Command, args []string) error {
 	for _, line := range s.old.meaningless(cmd.Flags()) {
 		logger.Warn(line)
 	}
+	if err := s.old.apply(); err != nil {
+		return err
+	}
+	limitMemory(int64(s.limits.memory))
+	return s.start(cmd.Context(), logger)
+}
+
+// check finds what is wrong with the options before anything is opened.
+func (s *serverCommand) check() error {
+	if s.port < 0 || s.port > math.MaxUint16 {
+		return usageError("--port %d: a port is a number from 0 to %d", s.port, math.MaxUint16)
+	}
+	if err := s.old.check(); err != nil {
+		return err
+	}
+	if _, err := s.logging.logger(io.Discard); err != nil {
+		return err
+	}
+	if _, err := server.New(s.config(slog.New(slog.DiscardHandler))); err != nil {
+		return usageError("%w", err)
+	}
+	return nil
+}
+
+// start opens the ports, and serves until a signal. Signals are watched from before anybody can know
+// that the server is there.
+func (s *serverCommand) start(ctx context.Context, logger *slog.Logger) error {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, drainSignals()...)
+	defer signal.Stop(signals)
 	srv, err := server.New(s.config(logger))
 	if err != nil {
 		return usageError("%w", err)
 	}
-	listeners, err := srv.Listen(cmd.Context(), s.addresses()...)
+	listeners, err := srv.Listen(ctx, s.addresses()...)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w: another program listens there; nothing was started; end it, or choose another port with -p", err)
+	}
 	if err != nil {
 		return fmt.Errorf("%w; nothing was started", err)
 	}
+	defer s.old.leave()
 	if err := s.old.settle(); err != nil {
+		for _, ln := range listeners {
+			ln.Close()
+		}
 		return err
 	}
-	defer s.old.leave()
 	for _, ln := range listeners {
 		fmt.Fprintf(s.std.err, "geartrain: listening on %s, queues in memory\n", ln.Addr())
 	}
-	return s.serve(cmd.Context(), srv, listeners)
+	if err := sayReady(); err != nil {
+		logger.Warn("the process that started this one does not wait for it", "reason", err)
+	}
+	return s.serve(ctx, srv, listeners, signals)
 }
 
 // serve ends gracefully at the first signal and at once at the second.
-func (s *serverCommand) serve(ctx context.Context, srv *server.Server, listeners []net.Listener) error {
+func (s *serverCommand) serve(ctx context.Context, srv *server.Server, listeners []net.Listener, signals <-chan os.Signal) error {
 	draining, drain := context.WithCancel(ctx)
 	defer drain()
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, drainSignals()...)
-	defer signal.Stop(signals)
 	ended := make(chan struct{})
-	watching := make(chan struct{})
-	go func() {
-		defer close(watching)
+	var watching sync.WaitGroup
+	watching.Go(func() { giveMemoryBack(srv, ended) })
+	watching.Go(func() {
 		for stop := drain; ; stop = func() { srv.Close() } {
 			select {
 			case sig := <-signals:
@@ -115,10 +160,10 @@ func (s *serverCommand) serve(ctx context.Context, srv *server.Server, listeners
 				return
 			}
 		}
-	}()
+	})
 	err := srv.Serve(draining, listeners...)
 	close(ended)
-	<-watching
+	watching.Wait()
 	return err
 }
 
@@ -128,11 +173,12 @@ func (s *serverCommand) config(logger *slog.Logger) server.Config {
 			HandlePrefix: s.old.handlePrefix(),
 			JobRetries:   s.old.jobRetries,
 			WakeUp:       s.old.workerWakeup,
+			Exceptions:   s.old.exceptions,
 		},
 		Version:       version,
 		Insecure:      s.insecure,
 		AdminShutdown: s.shutdown,
-		DrainTimeout:  s.drain,
+		DrainTimeout:  orNever(s.drain),
 		KeepAlive:     s.old.keepAlive(),
 		Logger:        logger,
 	}
@@ -154,6 +200,14 @@ func (s *serverCommand) logger() (logger *slog.Logger, done func(), err error) {
 	return logger, done, err
 }
 
+// orNever is a flag's duration where the server takes zero for its default, and less for never.
+func orNever(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
 // addresses are what -L and -p say together: an address without a port takes the one of -p.
 func (s *serverCommand) addresses() []string {
 	port := strconv.Itoa(s.port)
@@ -162,8 +216,13 @@ func (s *serverCommand) addresses() []string {
 	}
 	var addresses []string
 	for _, address := range s.listen {
-		if _, _, err := net.SplitHostPort(address); err != nil && !strings.HasPrefix(address, "unix:") {
-			address = net.JoinHostPort(strings.Trim(address, "[]"), port)
+		if !strings.HasPrefix(address, "unix:") {
+			switch host, given, err := net.SplitHostPort(address); {
+			case err != nil:
+				address = net.JoinHostPort(strings.Trim(address, "[]"), port)
+			case given == "":
+				address = net.JoinHostPort(host, port)
+			}
 		}
 		addresses = append(addresses, address)
 	}
