@@ -76,13 +76,20 @@ func AppendPacket(dst []byte, m Magic, t Type, args ...[]byte) []byte {
 	return dst
 }
 
+// mayOmitLast reports whether the last argument, when it is empty, may be missing with its NUL: Perl's
+// Gearman::Worker sends nothing but the handle for results that are false to it, and dies of an ERROR.
+func (t Type) mayOmitLast() bool {
+	return t == WorkComplete || t == WorkData || t == WorkWarning || t == WorkException
+}
+
 // Split cuts a body into the arguments of type t and appends them to dst, whose elements alias body.
 // The last argument is all that is left. Too few separators is ErrArguments.
 //
 // The reduce submissions have two forms: gearmand and libgearman send function, unique, reducer,
 // aggregate and payload; the protocol document leaves the aggregate out. Split takes five arguments
 // where there are five and else four, and then gives nil as the aggregate, so Args is always five. (A
-// payload with a NUL byte in the four-argument form is therefore read as the other form.)
+// payload with a NUL byte in the four-argument form is therefore read as the other form.) A worker's
+// results and data may lack the NUL and all behind it; the last argument is then nil.
 func Split(dst [][]byte, t Type, body []byte) ([][]byte, error) {
 	n := t.Arity()
 	if n == 0 {
@@ -103,6 +110,8 @@ func Split(dst [][]byte, t Type, body []byte) ([][]byte, error) {
 		return dst, nil
 	case got == minReduceArguments && (t == SubmitReduceJob || t == SubmitReduceJobBg):
 		return append(dst[:len(dst)-1], nil, rest), nil
+	case got == n-1 && t.mayOmitLast():
+		return append(dst, nil), nil
 	}
 	return dst[:start], &PacketError{Type: t, Size: len(body), Err: ErrArguments}
 }

@@ -76,7 +76,6 @@ func TestPerlEval(t *testing.T) {
 func TestPerlWorkerAnswersWithNothing(t *testing.T) {
 	t.Parallel()
 	needsPerl(t)
-	t.Skip(`known: Gearman::Worker sends WORK_COMPLETE with the handle alone for "" and "0", and dies of the ERROR`)
 	s := ours(t)
 	worker := perlWorker(t, "perl", s)
 	require.Equal(t, "perl.empty: complete\n", run(t, perlClient(s, task{"perl.empty", file(t, "x")})))
