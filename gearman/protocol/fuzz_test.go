@@ -70,6 +70,9 @@ func consume(t *testing.T, stream []byte, p *protocol.Packet) []byte {
 	if len(args) == 5 && args[3] == nil { // the reduce form without an aggregate
 		args = [][]byte{args[0], args[1], args[2], args[4]}
 	}
+	if len(args) == 2 && args[1] == nil { // a worker's result without anything behind the handle
+		args = args[:1]
+	}
 	again := protocol.AppendPacket(nil, p.Magic, p.Type, args...)
 	require.True(t, bytes.Equal(stream[:end], again), "%s is not the same again", p.Type)
 	return stream[end:]
