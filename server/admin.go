@@ -77,6 +77,8 @@ func match(name string, words []string) (int, bool) {
 const (
 	ok      = "OK\r\n"
 	listEnd = ".\n"
+
+	outOfMemory = "ERR QUEUE_ERROR Server+is+out+of+memory\r\n"
 )
 
 // unknownCommand is gearmand's answer, which repeats the word. Here it is cut, and printable.
@@ -142,6 +144,9 @@ func maxQueue(c *conn, args []string) string {
 		}
 		ev.Max[i] = max(n, 0)
 	}
+	if c.noNames(args[0]) {
+		return outOfMemory
+	}
 	if len(args) == 2 {
 		ev.Max[queue.Normal], ev.Max[queue.Low] = ev.Max[queue.High], ev.Max[queue.High]
 	}
@@ -149,9 +154,24 @@ func maxQueue(c *conn, args []string) string {
 	return ok
 }
 
+// noNames refuses to make a function known that nothing would ever make the server forget.
+func (c *conn) noNames(function string) bool {
+	if _, known := c.turn.state.Function(function); known {
+		return false
+	}
+	if !c.server.limits.over(budgetJobs, c.turn.state.Bytes()-c.server.limits.jobs.Load()) {
+		return false
+	}
+	c.turn.counts.RefusedNames++
+	return true
+}
+
 func createFunction(c *conn, args []string) string {
 	if len(args) != 1 {
 		return missing("create")
+	}
+	if c.noNames(args[0]) {
+		return outOfMemory
 	}
 	c.turn.apply(&queue.CreateFunction{Function: []byte(args[0])})
 	if _, created := c.turn.state.Function(args[0]); !created {

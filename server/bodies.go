@@ -12,7 +12,8 @@ import (
 //
 // Memory is lent for the turn that handles its packet and goes round when the last one has dropped
 // it. What nobody held is left to the garbage collector, and so is all that was never lent. A part of
-// a packet is known by its end, which for a last argument is the packet's end.
+// a packet is known by its end, which for a last argument is the packet's end. What waits to be used
+// again is not in the memory budget; two garbage collections release it.
 type bodies struct {
 	free [bodyClasses]sync.Pool // of *[]byte
 

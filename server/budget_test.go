@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -143,6 +144,33 @@ func TestBudgetShedsSlowReaders(t *testing.T) {
 	worker.expect(protocol.JobAssign, h)
 	go worker.Write(packet(protocol.WorkComplete, h, result[:1<<20]))
 	reader.expect(protocol.WorkComplete, h)
+}
+
+// Names that are never forgotten are no way round the budget.
+func TestBudgetHoldsForNames(t *testing.T) {
+	t.Parallel()
+	const budget = 1 << 20
+	s := budgeted(t, budget)
+	p, worker := dial(t, s), dial(t, s)
+	for i := range 5000 {
+		if answer := p.admin(fmt.Sprint("create function f", i)); answer != "OK\r\n" {
+			require.Equal(t, "ERR QUEUE_ERROR Server+is+out+of+memory\r\n", answer)
+			break
+		}
+	}
+	require.EqualValues(t, 1, s.Snapshot().Counters.RefusedNames)
+	require.Equal(t, "ERR QUEUE_ERROR Server+is+out+of+memory\r\n", p.admin("maxqueue one 5"))
+	worker.send(protocol.CanDo, "f1")
+	worker.echo()
+	for i := range 5000 {
+		worker.send(protocol.CanDo, fmt.Sprint("g", i))
+		worker.send(protocol.EchoReq, "?")
+		if typ, args := worker.receive(); typ == protocol.Error {
+			require.Equal(t, protocol.CodeLimit, args[0])
+			break
+		}
+	}
+	require.LessOrEqual(t, used(s), int64(budget*10/8+4096))
 }
 
 // What was taken for a flood is given back when the flood is over.

@@ -186,7 +186,7 @@ func (c *conn) checkMemory() error {
 		return nil
 	}
 	c.server.limits.charge(-c.charged)
-	c.charged, c.reader = 0, nil
+	c.charged, c.reader, c.body = 0, nil, nil
 	c.turn.begin()
 	c.turn.counts.RefusedMemory++
 	c.sendError(protocol.CodeLimit, "Server is out of memory for packets of this size")

@@ -36,6 +36,13 @@
 //
 // [Server.Close] leaves out the middle.
 //
+// # Memory
+//
+// What peers make the server hold is bounded in three ways: each single thing by a limit of its own,
+// each peer's unread answers by [Config].MaxOutbox, and all of it together by [Config].MaxMemory. At
+// that one, what came last goes first: new jobs are refused, then large packets are not read any
+// further, and results of running work are the last to be refused; budget.go has the picture.
+//
 // # Locks
 //
 // The core's lock guards the queue and is the outer one; an outbox's lock guards its buffers and is

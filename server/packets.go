@@ -68,7 +68,7 @@ func (c *conn) handleWorker(p *protocol.Packet) bool {
 	switch p.Type {
 	case protocol.CanDo:
 		ev.canDo = queue.CanDo{Peer: c.id, Function: p.Args[0]}
-		t.apply(&ev.canDo)
+		c.canDo()
 	case protocol.CanDoTimeout:
 		c.canDoTimeout(p)
 	case protocol.CantDo:
@@ -121,7 +121,18 @@ func (c *conn) canDoTimeout(p *protocol.Packet) {
 	ms = min(ms, math.MaxInt64/uint64(time.Millisecond))
 	ev := &c.turn.event.canDo
 	*ev = queue.CanDo{Peer: c.id, Function: p.Args[0], Timeout: time.Duration(ms) * time.Millisecond}
-	c.turn.apply(ev)
+	c.canDo()
+}
+
+// canDo registers what the event says. Workers are refused only in the last resort, since it is they
+// who make the queue shorter.
+func (c *conn) canDo() {
+	if c.server.limits.over(budgetResults, 0) {
+		c.turn.counts.RefusedNames++
+		c.sendError(protocol.CodeLimit, "Server is out of memory for functions")
+		return
+	}
+	c.turn.apply(&c.turn.event.canDo)
 }
 
 func (c *conn) grab(d queue.Detail) {
@@ -231,6 +242,7 @@ func (c *conn) invalid(err error) bool {
 	if !errors.As(err, &bad) {
 		return false
 	}
+	c.body = nil // if the packet was a large one, nobody needs it
 	switch {
 	case errors.Is(err, protocol.ErrType):
 		t.counts.InvalidPackets++

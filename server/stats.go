@@ -17,6 +17,7 @@ type Counters struct {
 	Connections     uint64 // accepted
 	RefusedLimit    uint64 // connections over MaxConnections or MaxConnectionsPerAddress
 	RefusedMemory   uint64 // packets not read because of MaxMemory, each has ended a connection
+	RefusedNames    uint64 // CAN_DOs and admin commands that would make functions, because of MaxMemory
 	RefusedDraining uint64 // submissions during the graceful end
 
 	InvalidPackets uint64 // bytes that are no packet, or one without all of its arguments

@@ -26,10 +26,10 @@ type language struct {
 	client  func(t *testing.T, s jobServer, asked []task) []string
 	worker  func(t *testing.T, s jobServer, prefix string)
 
-	unable []string           // what its worker cannot do
-	deadly []string           // what ends its worker at the reference server
-	misses []string           // what its client never hears the end of from the reference server
-	says   map[string][]event // what its worker says instead
+	unable []string                    // what its worker cannot do
+	deadly []string                    // what ends its worker at the reference server
+	misses []string                    // what its client never hears the end of from the reference server
+	says   map[string][]event          // what its worker says instead
 	hears  func(events []event) string // how its client shows them, where not one after the other
 }
 

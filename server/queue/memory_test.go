@@ -88,3 +88,32 @@ func TestExceptionsForEveryClient(t *testing.T) {
 	tb.do(report(2, Exception, "H:1", "why"), "1 WORK_EXCEPTION H:1|why")
 	tb.do(report(2, Fail, "H:1", ""))
 }
+
+// A listing that is taken in parts has each job once, whatever holes there are.
+func TestJobsFromGoesOn(t *testing.T) {
+	t.Parallel()
+	tb := newTable(t, Config{})
+	for range 700 {
+		tb.state.Apply(tb.now, submit(1, "f", "", "").bg(), nil)
+	}
+	for i := 1; i <= 700; i += 3 {
+		tb.state.Apply(tb.now, &CancelJob{Handle: fmt.Appendf(nil, "H:%d", i)}, nil)
+	}
+	var whole, parts []string
+	for j := range tb.state.Jobs() {
+		whole = append(whole, j.Handle)
+	}
+	require.Len(t, whole, 700-234)
+	for place, more := uint32(0), true; more; {
+		more = false
+		n := 0
+		for at, j := range tb.state.JobsFrom(place) {
+			if n++; n > 37 {
+				place, more = at, true
+				break
+			}
+			parts = append(parts, j.Handle)
+		}
+	}
+	require.Equal(t, whole, parts)
+}

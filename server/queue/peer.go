@@ -92,8 +92,11 @@ func (s *State) setOption(ev *SetOption) {
 	s.send(p, protocol.OptionRes, ev.Option)
 }
 
+// maxName is how much of a client id is kept, as in gearmand.
+const maxName = 127
+
 func (s *State) setClientID(ev *SetClientID) {
 	if p := s.peer(ev.Peer); p != nil {
-		p.name = string(ev.ID)
+		p.name = string(ev.ID[:min(len(ev.ID), maxName)])
 	}
 }

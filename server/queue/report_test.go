@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
@@ -121,6 +122,15 @@ func TestPoisonJob(t *testing.T) {
 func normal(l LostAttempt) LostAttempt {
 	l.Started, l.Ended = time.Unix(0, l.Started.UnixNano()), time.Unix(0, l.Ended.UnixNano())
 	return l
+}
+
+func TestLongClientIDsAreCut(t *testing.T) {
+	t.Parallel()
+	tb := newTable(t, Config{})
+	tb.quiet(&SetClientID{Peer: 1, ID: bytes.Repeat([]byte("i"), 1000)})
+	w, known := tb.state.Worker(1)
+	require.True(t, known)
+	require.Len(t, w.ID, 127)
 }
 
 func TestDeadLettersAreBounded(t *testing.T) {
