@@ -58,7 +58,7 @@ func (d dialing) open(ctx context.Context, server string) (*link, error) {
 func serverAddress(server string) (network, address string, err error) {
 	if path, ok := strings.CutPrefix(server, "unix:"); ok {
 		if path == "" {
-			return "", "", fmt.Errorf("gearman: server %q: no path after unix:", server)
+			return "", "", fmt.Errorf("gearman: server %q: no path follows unix: in it", server)
 		}
 		return "unix", path, nil
 	}

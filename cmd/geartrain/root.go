@@ -39,6 +39,7 @@ func newRoot(std *streams) *cobra.Command {
 		newDoCommand(std, &logging),
 		newServerCommand(std, &logging),
 		newAdminCommand(std),
+		newSchemaCommand(std),
 		newBenchCommand(std, &logging),
 		newVersionCommand(std),
 	)
