@@ -242,7 +242,7 @@ func TestInboxRefuses(t *testing.T) {
 		{[]byte("HTTP/1.1 400"), protocol.ErrMagic},
 		{protocol.AppendHeader(nil, protocol.Response, protocol.WorkComplete, 1001), protocol.ErrTooLarge},
 		{protocol.AppendHeader(nil, protocol.Response, 99, 0), protocol.ErrType},
-		{protocol.AppendPacket(nil, protocol.Response, protocol.WorkComplete, []byte("no handle")), protocol.ErrArguments},
+		{protocol.AppendPacket(nil, protocol.Response, protocol.JobAssign, []byte("no handle")), protocol.ErrArguments},
 	} {
 		b := inbox{src: bytes.NewReader(test.packet), limit: 1000}
 		require.NoError(t, b.fill())

@@ -8,14 +8,13 @@ import (
 	"time"
 
 	"github.com/geartrain/geartrain/gearman/protocol"
-	"github.com/geartrain/geartrain/server/queue"
 )
 
 // job is an acknowledged job as the judge knows it.
 type job struct {
-	submission          // what made it; its priority and time are those of the most urgent one
-	handle     string   // without an attempt's number
-	payloads   []string // more than one: it is not known which submission came first
+	submission              // what made it; its priority and time are those of the most urgent one
+	handle     string       // without an attempt's number
+	makers     []submission // more than one: it is not known which one came first
 	seats      []seat
 	attempts   []*attempt
 	ended      string // why; "" while it lives
@@ -38,9 +37,15 @@ type seat struct {
 
 // place is where a job waits in its class: those at the head before the others, the last batch that
 // put one there first; the others by the batch in which they entered.
-type place struct{ head, entered int }
+type place struct {
+	head, entered int
+	unsure        bool // it is one or the other
+}
 
 func (p place) before(q place) bool {
+	if p.unsure || q.unsure {
+		return false
+	}
 	return p.head > q.head || p.head == 0 && q.head == 0 && p.entered < q.entered
 }
 
@@ -178,172 +183,6 @@ func (j *judge) report(p *peer, pk packet) {
 	j.end(a.job, pk.typ.String(), said)
 }
 
-// answer judges JOB_CREATED and ERROR.
-func (j *judge) answer(p *peer, pk packet) bool {
-	if pk.typ != protocol.JobCreated && pk.typ != protocol.Error {
-		return false
-	}
-	if len(p.submits) == 0 {
-		j.blame("", p.id, "%s for a peer that has not submitted anything: %q", pk.typ, pk.args)
-		return true
-	}
-	s := p.submits[0]
-	p.submits = p.submits[1:]
-	if pk.typ == protocol.Error {
-		j.refusals = append(j.refusals, refusal{s, p, pk.args[0]})
-	} else if b := j.jobs[pk.handle()]; b == nil {
-		j.create(p, &s, pk.handle())
-	} else {
-		j.join(p, &s, b)
-	}
-	return true
-}
-
-// create judges a submission that made a new job.
-func (j *judge) create(p *peer, s *submission, handle string) {
-	key := s.key()
-	if other := j.keys[key]; key != "" && other != nil && other.lives() {
-		j.blame(other.handle, p.id, "%s is a second job of the same key", handle)
-	}
-	if n := j.limits[s.function]; n > 0 && j.waiting(s.function, s.priority, true) >= n {
-		j.blame(handle, p.id, "the job was taken although its queue of %d is full", n)
-	}
-	b := &job{submission: *s, handle: handle, payloads: []string{s.payload}, created: j.n, touched: j.n, place: place{entered: j.n}}
-	if !b.runAt.After(j.at) {
-		b.runAt = time.Time{}
-	}
-	if !s.background {
-		b.seats = []seat{j.seat(p)}
-	}
-	j.jobs[handle] = b
-	j.live = append(j.live, b)
-	if key != "" {
-		j.keys[key] = b
-	}
-}
-
-// join judges a submission that was answered with a job that is already known.
-func (j *judge) join(p *peer, s *submission, b *job) {
-	switch {
-	case b.key() == "" || s.key() != b.key():
-		j.blame(b.handle, p.id, "a submission joined a job with another key")
-	case !b.lives() && b.touched != j.n:
-		j.blame(b.handle, p.id, "a submission joined a job that has ended: %s", b.ended)
-	case j.rejects(b.function) && b.created != j.n && s.payload != b.payload:
-		j.blame(b.handle, p.id, "a submission joined a job with another payload")
-	}
-	if b.created == j.n {
-		b.payloads = append(b.payloads, s.payload)
-	}
-	switch {
-	case b.ended == abandoned:
-		j.reopen(b)
-	case b.ended == "exhausted" && s.background && !b.background:
-		b.perhaps, j.dead[b.handle] = true, b
-	}
-	b.background = b.background || s.background
-	if !s.background {
-		j.attach(p, b)
-	}
-	if b.lives() {
-		b.hasten(s, j.at, j.n)
-	}
-	b.touched = j.n
-}
-
-func (j *judge) seat(p *peer) seat {
-	j.seats++
-	return seat{p, j.seats}
-}
-
-// attach seats a client at a job. What was said in the same batch it may have heard or not, but it
-// must hear the job's end.
-func (j *judge) attach(p *peer, b *job) {
-	s := j.seat(p)
-	last := func(status []string, unsure bool) {
-		if status != nil {
-			s.owe(packet{typ: protocol.WorkStatus, args: append([]string{b.handle}, status...)}, unsure)
-		}
-	}
-	said := b.saidAt == j.n
-	if said {
-		last(b.earlier, true)
-	}
-	if n := len(b.attempts); n > 0 && (b.current() != nil || b.attempts[n-1].overAt == j.n) {
-		last(b.status, said || b.current() == nil)
-	}
-	if said {
-		for _, pk := range b.said {
-			s.owe(pk, true)
-		}
-	}
-	if b.lives() {
-		b.seats = append(b.seats, s)
-	}
-}
-
-// hasten is the higher priority and the earlier time that a joining submission brings.
-func (b *job) hasten(s *submission, now time.Time, n int) {
-	if !b.runAt.IsZero() {
-		if s.runAt.After(now) {
-			if s.runAt.Before(b.runAt) {
-				b.runAt = s.runAt
-			}
-		} else {
-			b.runAt, b.place = time.Time{}, place{entered: n}
-		}
-	} else if s.priority < b.priority && b.current() == nil {
-		b.place = place{entered: n}
-	}
-	b.priority = min(b.priority, s.priority)
-}
-
-// refusal is a submission that was answered with ERROR.
-type refusal struct {
-	submission
-	client *peer
-	code   string
-}
-
-// checkRefusal judges a refusal, when all that was submitted beside it is known.
-func (j *judge) checkRefusal(r *refusal) {
-	same := j.keys[r.key()]
-	known := same != nil && (same.lives() || same.touched == j.n)
-	switch {
-	case r.code == protocol.CodeKeyConflict:
-		if !known || !j.rejects(r.function) || same.touched != j.n && same.payload == r.payload {
-			j.blame("", r.client.id, "refused for a conflict of keys that is none")
-		}
-	case r.code == protocol.CodeQueueError:
-		n := j.limits[r.function]
-		if n <= 0 || j.waiting(r.function, r.priority, false) < n {
-			j.blame("", r.client.id, "refused although its queue is not full")
-		}
-		if known && same.lives() && same.created != j.n {
-			j.blame(same.handle, r.client.id, "a full queue refused a submission that could have joined")
-		}
-	default:
-		j.blame("", r.client.id, "a submission was refused: %s", r.code)
-	}
-}
-
-// waiting counts the jobs of a class that wait or are scheduled: those that surely do, or those that
-// may have at some moment of this batch.
-func (j *judge) waiting(function string, priority queue.Priority, surely bool) int {
-	n := 0
-	for _, b := range j.jobs {
-		if b.function != function {
-			continue
-		}
-		touched := b.touched == j.n || b.handed == j.n
-		if surely && !touched && b.priority == priority && b.lives() && b.current() == nil ||
-			!surely && (touched || b.priority == priority && b.lives() && b.current() == nil) {
-			n++
-		}
-	}
-	return n
-}
-
 // handOut judges what a grab was answered with.
 func (j *judge) handOut(p *peer, pk packet) bool {
 	if pk.typ != protocol.NoJob && !assigns(pk.typ) {
@@ -416,16 +255,10 @@ func (j *judge) checkContent(p *peer, b *job, pk packet) {
 	switch {
 	case pk.args[0] != want:
 		j.blame(b.handle, p.id, "attempt %d was assigned as %s", len(b.attempts), pk.args[0])
-	case !slices.Equal(pk.args[1:last], rest) && len(b.payloads) == 1:
+	case !slices.Equal(pk.args[1:last], rest) && len(b.makers) == 1:
 		j.blame(b.handle, p.id, "assigned as %s, submitted as %s", strings.Join(pk.args[1:last], "|"), strings.Join(rest, "|"))
-	case !slices.Contains(b.payloads, pk.args[last]):
+	case !slices.ContainsFunc(b.makers, func(s submission) bool { return s.payload == pk.args[last] }):
 		j.blame(b.handle, p.id, "the payload is not the one that was submitted")
 	}
 	b.payload = pk.args[last]
-}
-
-func (j *judge) rejects(function string) bool {
-	return slices.ContainsFunc(j.cfg.Policies, func(p queue.Policy) bool {
-		return p.Pattern == function && p.Conflict == queue.Reject
-	})
 }

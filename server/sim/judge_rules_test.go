@@ -148,11 +148,8 @@ func (j *judge) retry(in *input) {
 	delete(j.dead, in.name)
 	s := old.submission
 	s.background, s.runAt = true, time.Time{}
-	if n := j.limits[s.function]; n > 0 {
-		delete(j.limits, s.function) // the operator may overfill a queue
-		defer func() { j.limits[s.function] = n }()
-	}
 	j.create(&peer{}, &s, in.packets[0].handle())
+	j.made = nil // the operator may overfill a queue
 }
 
 // agree judges whether the system has the jobs that it must have, neither more nor less.
@@ -207,35 +204,6 @@ func (j *judge) finish() {
 			}
 		}
 	}
-}
-
-// parseSubmission reads a SUBMIT packet.
-func parseSubmission(p packet) (submission, bool) {
-	s := submission{priority: queue.Normal}
-	switch p.typ {
-	case protocol.SubmitJob, protocol.SubmitReduceJob:
-	case protocol.SubmitJobHigh:
-		s.priority = queue.High
-	case protocol.SubmitJobLow:
-		s.priority = queue.Low
-	case protocol.SubmitJobBg, protocol.SubmitJobEpoch, protocol.SubmitReduceJobBg:
-		s.background = true
-	case protocol.SubmitJobHighBg:
-		s.priority, s.background = queue.High, true
-	case protocol.SubmitJobLowBg:
-		s.priority, s.background = queue.Low, true
-	default:
-		return s, false
-	}
-	s.function, s.unique, s.payload = p.args[0], p.args[1], p.args[len(p.args)-1]
-	switch p.typ {
-	case protocol.SubmitJobEpoch:
-		seconds, _ := strconv.ParseInt(p.args[2], 10, 64) // the clients of this package write numbers
-		s.runAt = time.Unix(seconds, 0)
-	case protocol.SubmitReduceJob, protocol.SubmitReduceJobBg:
-		s.reducer = p.args[2]
-	}
-	return s, true
 }
 
 func milliseconds(text string) time.Duration {

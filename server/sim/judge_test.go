@@ -28,6 +28,7 @@ type judge struct {
 	seats  int            // so many there ever were
 
 	// Of this batch:
+	made     []*job
 	grabs    []decision
 	refusals []refusal
 
@@ -67,25 +68,6 @@ type peer struct {
 	due      []due           // what it must be sent
 }
 
-// submission is a client's wish for a job.
-type submission struct {
-	function, unique, payload, reducer string
-	priority                           queue.Priority
-	background                         bool
-	runAt                              time.Time
-}
-
-// key is what submissions are joined by, "" if by nothing.
-func (s *submission) key() string {
-	switch {
-	case s.unique == "", s.unique == "-" && s.payload == "":
-		return ""
-	case s.unique == "-":
-		return s.function + "\x00payload\x00" + s.payload
-	}
-	return s.function + "\x00unique\x00" + s.unique
-}
-
 // grab is a worker's wish for a job, with what it could do at that moment.
 type grab struct {
 	abilities map[string]time.Duration
@@ -113,7 +95,7 @@ func (j *judge) blame(handle string, p queue.Peer, format string, args ...any) {
 // batch judges what happened.
 func (j *judge) batch(b *batch) {
 	j.n++
-	j.at, j.grabs, j.refusals = b.at, j.grabs[:0], j.refusals[:0]
+	j.at, j.made, j.grabs, j.refusals = b.at, nil, nil, nil
 	if b.tick {
 		j.passTime()
 	}
@@ -132,6 +114,9 @@ func (j *judge) batch(b *batch) {
 	rest := slices.Clone(b.out)
 	for _, judged := range []func(*peer, packet) bool{j.answer, j.handOut, j.deliver} {
 		rest = slices.DeleteFunc(rest, func(out output) bool { return judged(j.peer(out.peer), out.packet) })
+	}
+	for _, b := range j.made {
+		j.checkRoom(b)
 	}
 	for i := range j.refusals {
 		j.checkRefusal(&j.refusals[i])

@@ -92,8 +92,7 @@ func (l *line) sever(how op) {
 		return
 	}
 	l.severed = true
-	joined := l.judge.peers[l.id] != nil
-	if joined {
-		l.push(moment{l.now, 0}, event{line: &line{}, in: &input{op: how, peer: l.id}})
+	if l.judge.peers[l.id] != nil { // it has been connected at all
+		l.push(moment{at: l.now}, event{in: &input{op: how, peer: l.id}})
 	}
 }

@@ -15,12 +15,12 @@ func (w *world) operate() {
 		in.name = pick(w.Rand, functions...)
 		in.max = pick(w.Rand, 0, 0, 1, 3)
 	case retry:
-		if dead := w.sys.dead(); len(dead) > 0 && w.deadRetry {
+		if dead := w.sys.dead(); len(dead) > 0 && w.retries {
 			in.name = pick(w.Rand, dead...).Handle
 		}
 	}
 	if in.name != "" {
-		w.push(moment{w.now, w.Uint64() >> 1}, event{line: &line{}, in: &in})
+		w.push(w.soon(0), event{in: &in})
 	}
 	w.after(w.some(400), w.operate)
 }

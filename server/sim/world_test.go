@@ -29,12 +29,13 @@ type system interface {
 
 // scale is how much a world does.
 type scale struct {
-	width           int           // inputs that may happen at the same time
-	grain           time.Duration // of all delays
-	faults          time.Duration // how long the first phase is
-	clients         int
-	workers         int
-	slow, deadRetry bool // whether the system has slow readers, and dead letters to retry
+	width   int           // inputs that may happen at the same time
+	grain   time.Duration // of all delays
+	faults  time.Duration // how long the first phase is
+	clients int
+	workers int
+	slow    bool // whether clients stop reading at times
+	retries bool // whether the operator can retry dead letters
 }
 
 // world is a site: its actors, what is on its way, and its time.
@@ -160,7 +161,7 @@ func (w *world) act() {
 		heap.Pop(&w.agenda)
 		if e.in == nil {
 			e.do()
-		} else if !e.line.severed {
+		} else if e.line == nil || !e.line.severed {
 			w.gather(*e.in)
 		}
 	}
@@ -218,7 +219,7 @@ func (w *world) judgeBatch(b batch) {
 			w.handles = append(w.handles, out.handle())
 		}
 		if l := w.line(out.peer); l != nil {
-			w.push(l.down.next(w, w.delay()), event{line: l, do: func() {
+			w.push(l.down.next(w, w.delay()), event{do: func() {
 				if !l.dead {
 					l.actor.hear(out.packet)
 				}
@@ -310,8 +311,8 @@ type moment struct {
 // event is what is to happen: an input, or something within an actor.
 type event struct {
 	moment
-	line *line
 	in   *input
+	line *line // over which in comes; nil: it comes in any case
 	do   func()
 }
 
