@@ -220,7 +220,7 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
-	output := &resultWriter{to: r.std.out}
+	output := &resultWriter{to: r.std.out, ready: make(chan struct{})}
 	options.Output = output
 	runner := &flow.Runner{Client: client}
 	if !r.quiet {
@@ -240,6 +240,7 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 		output.to = &output.kept
 		output.before = func() {}
 	}
+	close(output.ready)
 	signals := &signalWatch{run: run, say: r.std.err, cancel: cancel, grace: r.grace}
 	if in.alone && !r.noWorkers {
 		signals.inside = in
@@ -351,13 +352,15 @@ func sayFailures(w io.Writer, report *flow.Report) {
 // resultWriter writes the pipeline's output, once the progress has gone from the screen.
 type resultWriter struct {
 	to     io.Writer
-	before func() // before the first byte
+	ready  chan struct{} // closed when the other fields are set: a run may be over before
+	before func()        // before the first byte
 	begun  bool
 	kept   bytes.Buffer // for --json
 }
 
 func (w *resultWriter) Write(p []byte) (int, error) {
 	if !w.begun {
+		<-w.ready
 		w.begun = true
 		w.before()
 	}
