@@ -27,7 +27,44 @@ const (
 	// result of attempt 1 from one of attempt 2 on the same connection. Clients see the handle
 	// without it.
 	OptionAttempts = "geartrain-attempts"
+
+	// OptionTasks is asked for by a client. It may then send
+	//
+	//	SUBMIT_TASK (type 1002, REQ): function | key | options | payload
+	//
+	// which is answered like SUBMIT_JOB. The options are [TaskOptions] in their text form.
+	//
+	//	ATTACH_JOB  (type 1003, REQ): function | key
+	//
+	// joins the job with that key, or takes its retained result, and is answered like SUBMIT_JOB; it never
+	// makes a job: ERROR JOB_NOT_FOUND if there is none.
+	//
+	//	CANCEL_JOB  (type 1004, REQ): handle
+	//	CANCEL_KEY  (type 1005, REQ): function | key
+	//	CANCEL_RES  (type 1006, RES): handle or key, as asked | state
+	//
+	// end a job: queued it goes, running it is taken from its worker; its clients get WORK_FAIL. The answer
+	// comes when that is on stable storage, with the state the job was in: "queued", "scheduled",
+	// "running", or "none" if there was no such job.
+	//
+	//	FIND_JOB    (type 1007, REQ): function | key
+	//	FIND_RES    (type 1008, RES): function | key | state | milliseconds
+	//
+	// asks for the state of a key and changes nothing: "queued", "scheduled", "running", "retained", "dead"
+	// or "none"; and for how long it has been so, in decimal. Answers come in the order of the questions.
+	OptionTasks = "geartrain-tasks"
 )
 
 // JobCancel tells a worker that asked for [OptionCancel] to end an attempt. See there.
 const JobCancel Type = 1001 // server RES  handle | reason
+
+// Packets of [OptionTasks]. See there.
+const (
+	SubmitTask Type = 1002 // client REQ  function | key | options | payload
+	AttachJob  Type = 1003 // client REQ  function | key
+	CancelJob  Type = 1004 // client REQ  handle
+	CancelKey  Type = 1005 // client REQ  function | key
+	CancelRes  Type = 1006 // server RES  handle or key | state
+	FindJob    Type = 1007 // client REQ  function | key
+	FindRes    Type = 1008 // server RES  function | key | state | milliseconds
+)

@@ -109,41 +109,53 @@ var kinds = [...]kind{
 	StatusResUnique:   {"STATUS_RES_UNIQUE", 6},
 }
 
-// String is the type's name in the protocol document, or its number.
-func (t Type) String() string {
+// extensions are the packets of the extensions, from JobCancel on.
+var extensions = [...]kind{
+	JobCancel - JobCancel:  {"JOB_CANCEL", 2},
+	SubmitTask - JobCancel: {"SUBMIT_TASK", 4},
+	AttachJob - JobCancel:  {"ATTACH_JOB", 2},
+	CancelJob - JobCancel:  {"CANCEL_JOB", 1},
+	CancelKey - JobCancel:  {"CANCEL_KEY", 2},
+	CancelRes - JobCancel:  {"CANCEL_RES", 2},
+	FindJob - JobCancel:    {"FIND_JOB", 2},
+	FindRes - JobCancel:    {"FIND_RES", 4},
+}
+
+// kind is what the tables know of t, nil if it is no packet.
+func (t Type) kind() *kind {
 	switch {
 	case t <= lastType:
-		return kinds[t].name
-	case t == JobCancel:
-		return "JOB_CANCEL"
+		return &kinds[t]
+	case t >= JobCancel && t <= FindRes:
+		return &extensions[t-JobCancel]
+	}
+	return nil
+}
+
+// String is the type's name in the protocol document, or its number.
+func (t Type) String() string {
+	if k := t.kind(); k != nil {
+		return k.name
 	}
 	return strconv.FormatUint(uint64(t), 10)
 }
 
 // Known reports whether t is a packet of the protocol or of its extensions.
-func (t Type) Known() bool {
-	return t != Text && t != unused && t <= lastType || t == JobCancel
-}
+func (t Type) Known() bool { return t != Text && t != unused && t.kind() != nil }
 
 // Arity is the number of arguments of a packet of type t, 0 for an unknown one. The reduce packets
 // are the exception: see [Split].
 func (t Type) Arity() int {
-	switch {
-	case t <= lastType:
-		return kinds[t].arity
-	case t == JobCancel:
-		return 2
+	if k := t.kind(); k != nil {
+		return k.arity
 	}
 	return 0
 }
 
 // ParseType finds the type with the given name in the protocol document.
 func ParseType(name string) (Type, bool) {
-	if name == JobCancel.String() {
-		return JobCancel, true
-	}
-	for t := CanDo; t <= lastType; t++ {
-		if t != unused && kinds[t].name == name {
+	for t := CanDo; t <= FindRes; t++ {
+		if t.Known() && t.kind().name == name {
 			return t, true
 		}
 	}

@@ -56,6 +56,13 @@ var types = []struct {
 	{41, "GET_STATUS_UNIQUE", 1},
 	{42, "STATUS_RES_UNIQUE", 6},
 	{1001, "JOB_CANCEL", 2},
+	{1002, "SUBMIT_TASK", 4},
+	{1003, "ATTACH_JOB", 2},
+	{1004, "CANCEL_JOB", 1},
+	{1005, "CANCEL_KEY", 2},
+	{1006, "CANCEL_RES", 2},
+	{1007, "FIND_JOB", 2},
+	{1008, "FIND_RES", 4},
 }
 
 func TestTypes(t *testing.T) {

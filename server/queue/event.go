@@ -2,6 +2,8 @@ package queue
 
 import (
 	"time"
+
+	"github.com/geartrain/geartrain/server/store"
 )
 
 // Peer is a connection, numbered by the server. Numbers are never used again. The zero Peer is nobody.
@@ -176,3 +178,25 @@ type DropDead struct{ Handle []byte }
 
 func (*RetryDead) event() {}
 func (*DropDead) event()  {}
+
+// Committed: all operations up to Seq are on stable storage.
+type Committed struct{ Seq uint64 }
+
+// NotCommitted: the refusable operations among First to Last are not stored and never will be. The
+// others of them will be. Operations before First are stored.
+type NotCommitted struct {
+	First, Last uint64
+	Full        bool // for want of space; else the store has failed for good
+}
+
+// BodyLost: the body of a record that an effect asked for cannot be read. A job is set aside as a dead
+// letter without a payload, with WORK_FAIL to its clients; a retained result is forgotten. Peer gets
+// NO_JOB or ERROR in place of the packet.
+type BodyLost struct {
+	Peer Peer
+	ID   store.ID
+}
+
+func (*Committed) event()    {}
+func (*NotCommitted) event() {}
+func (*BodyLost) event()     {}
