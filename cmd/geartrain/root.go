@@ -35,6 +35,7 @@ func newRoot(std *streams) *cobra.Command {
 	root.AddCommand(
 		newRunCommand(std, &logging),
 		newValidateCommand(std),
+		newGraphCommand(std),
 		newWorkerCommand(std, &logging),
 		newDoCommand(std, &logging),
 		newServerCommand(std, &logging),
