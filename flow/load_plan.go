@@ -23,6 +23,7 @@ func (l *loader) top(root *node) {
 	l.plan.Timeout = l.duration(f["timeout"])
 	l.servers(f["servers"])
 	l.params(f["params"])
+	l.runs(f)
 	l.plan.Env = l.environment(f["env"], nil, []string{ContextParams, ContextRun})
 	if n := f["defaults"]; n != nil {
 		l.defaults = l.read(n, defaultsPlace, "")

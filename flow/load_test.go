@@ -172,7 +172,7 @@ func TestStagesAreOrdered(t *testing.T) {
 
 func TestEveryKeyIsDocumented(t *testing.T) {
 	t.Parallel()
-	for _, p := range []place{topPlace, paramPlace, defaultsPlace, functionPlace, stagePlace, discoverPlace, retryPlace, ratePlace, hookPlace} {
+	for _, p := range []place{topPlace, paramPlace, defaultsPlace, functionPlace, stagePlace, discoverPlace, retryPlace, ratePlace, hookPlace, schedulePlace, concurrencyPlace} {
 		seen := map[string]bool{}
 		for _, spec := range keysOfPlace(p) {
 			require.False(t, seen[spec.name], "%s: %s twice", p, spec.name)

@@ -19,6 +19,11 @@ type Plan struct {
 	Output      Template            // the pipeline's own output. Zero: the results of the last stage
 	Timeout     time.Duration       // of a whole run. Zero: none
 	Hooks       Hooks               // done when a run has ended
+
+	Secrets     []string     // names of variables that commands get from where they run; see ReadSecrets
+	Schedule    *Schedule    // when runs are due. Nil: when somebody starts one
+	MaxRuns     int          // of this pipeline at once. Zero: no bound
+	Concurrency *Concurrency // runs that must not be driven at once. Nil: all may
 }
 
 // Param is a value that a run is given.
@@ -73,6 +78,8 @@ type Stage struct {
 	Name     string
 	Function string   // the Gearman function of its jobs; for a Command "PIPELINE.STAGE"
 	Command  *Command // of a stage that brings its own; nil: some worker has Function
+	Pipeline *Include // of a stage whose jobs are runs of another pipeline
+	Tasks    []Stage  // of a stage of unlike tasks: what each does and for which items; the rest is the stage's
 	Needs    []string // stages that must have ended before this one begins; those of an input that is not streamed are among them
 	If       Template // false: the stage is skipped. Zero: it runs
 
@@ -87,6 +94,11 @@ type Stage struct {
 	Key     Template // what makes a job the same job, in place of all of Args
 	Fresh   Fresh
 	Version string
+	Sources []Template // files whose contents are part of the key: paths and patterns in the folder of the file
+	Folder  string     // of Sources
+
+	Late    Late    // what becomes of a result that comes after its attempt's timeout
+	Results Results // how they are kept
 
 	MaxParallel   int // unanswered jobs at once. Zero: the runner's window
 	Rate          *Rate
@@ -103,6 +115,41 @@ type Stage struct {
 
 	Hooks Hooks // done when the stage has ended. Nothing waits for them but the end of the run
 }
+
+// Include is another pipeline as the work of a stage: each of its jobs is a run of it, driven by the same
+// runner. The job's result is the run's output: its Output, else the result or the list of results of its
+// last stage.
+type Include struct {
+	Plan   *Plan               `json:"-"`
+	Name   string              // of the pipeline
+	File   string              // as the stage names it; empty in the Go form
+	Params map[string]Template // what a run is given. Its arguments, a map, when there are none
+}
+
+// Late is what becomes of a result that comes after its attempt's timeout.
+type Late string
+
+// The ways to take a late result.
+const (
+	DropLate   Late = ""       // it is not looked at
+	AcceptLate Late = "accept" // it is the job's result, if it comes before the next attempt's own
+)
+
+// Results says how a stage's results are kept.
+type Results struct {
+	Keep    Keep
+	Arrival bool // in the order in which they came, in place of that of the input
+}
+
+// Keep is where results are kept.
+type Keep string
+
+// The ways to keep results. Whatever does not fit into a little memory is in a temporary file with any.
+const (
+	KeepInline Keep = ""     // for expressions, which may ask for all of them as one list, and for iteration
+	KeepFile   Keep = "file" // for iteration only: for_each, stream, the argument of one job
+	KeepNone   Keep = "none" // not at all: they are counted
+)
 
 // Limit names a limit of a Stage that may be a template over params, env and run. Its value is what the
 // YAML form would have in that place, as a number or as text.

@@ -20,6 +20,9 @@ const (
 	retryPlace    place = "retry"
 	ratePlace     place = "rate"
 	hookPlace     place = "hook"
+
+	schedulePlace    place = "schedule"
+	concurrencyPlace place = "concurrency"
 )
 
 // of is the place in a sentence; what may have a name has one, or an article.
@@ -102,6 +105,10 @@ func keysOfPlace(p place) []keySpec {
 		return retryKeys()
 	case hookPlace:
 		return hookKeys()
+	case schedulePlace:
+		return scheduleKeys()
+	case concurrencyPlace:
+		return concurrencyKeys()
 	}
 	return rateKeys()
 }
@@ -120,10 +127,7 @@ func topKeys() []keySpec {
 		{name: "stages", shape: listShape, holds: stagePlace, instead: "a list: - name: NAME", doc: "The stages. Each waits for the one before it unless it has needs or stream."},
 		{name: "output", shape: anyShape, doc: "What the pipeline gives. Left out: the results of the last stage."},
 	}
-	for _, name := range []string{"secrets", "schedule", "max_runs", "concurrency"} {
-		keys = append(keys, keySpec{name: name, shape: anyShape, later: true})
-	}
-	return append(keys, endKeys()...)
+	return slices.Concat(keys, runKeys(), endKeys())
 }
 
 func paramKeys() []keySpec {
@@ -261,8 +265,8 @@ func foreignKeys() map[string]string {
 		"continueOn": "allow_failures", "continue_on": "allow_failures", "continue-on-error": "allow_failures", "ignore_error": "allow_failures",
 		"failFast": "fail_fast", "fail-fast": "fail_fast", "when": "if", "preconditions": "if", "condition": "if",
 		"command": "run", "cmd": "run", "cmds": "run", "script": "run", "exec": "run", "shell": "run", "uses": "function", "call": "function",
-		"concurrency": "max_parallel", "max-parallel": "max_parallel", "parallelism": "max_parallel", "max_concurrent": "max_parallel",
-		"maxForks": "max_parallel", "vars": "params", "environment": "env", "dotenv": "env", "from": "stream",
+		"max-parallel": "max_parallel", "parallelism": "max_parallel", "max_concurrent": "max_parallel",
+		"concurrency": "max_parallel", "maxForks": "max_parallel", "vars": "params", "environment": "env", "dotenv": "env", "from": "stream",
 		"onExit": "on_exit", "handler_on": "on_exit", "stdout": "output", "outputs": "output", "gather": "args", "memoize": "fresh", "cache": "fresh",
 		"desc": "description", "min": "minimum", "max": "maximum", "values": "enum", "options": "enum",
 	}

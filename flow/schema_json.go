@@ -10,7 +10,7 @@ import (
 // [Load] only.
 func Schema() ([]byte, error) {
 	definitions := map[string]any{}
-	for _, p := range []place{paramPlace, defaultsPlace, functionPlace, stagePlace, discoverPlace, retryPlace, ratePlace, hookPlace} {
+	for _, p := range []place{paramPlace, defaultsPlace, functionPlace, stagePlace, discoverPlace, retryPlace, ratePlace, hookPlace, schedulePlace, concurrencyPlace} {
 		definitions[string(p)] = schemaOfPlace(p)
 	}
 	schema := schemaOfPlace(topPlace)

@@ -1,0 +1,88 @@
+package flow
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
+)
+
+// Schedule says when runs of a pipeline are due. A run's logical time is the time that it was due at.
+type Schedule struct {
+	Cron     []string      // five fields each: minute hour day month weekday; or @hourly, @daily, @weekly, @monthly, @yearly
+	Timezone string        // that the fields are in, an IANA name. Empty: UTC
+	CatchUp  time.Duration // runs missed for no longer than this are made up. Zero: none
+	Overlap  Conflict      // a run that is due while one before it is not over. Empty: QueueRun
+}
+
+// Conflict is what becomes of a run that another one is in the way of.
+type Conflict string
+
+// The conflicts of runs.
+const (
+	QueueRun   Conflict = "queue"   // it waits for the other
+	JoinRun    Conflict = "join"    // it takes the other's report for its own
+	ReplaceRun Conflict = "replace" // the other is cancelled
+	SkipRun    Conflict = "skip"    // it is not made
+)
+
+// Concurrency puts runs into groups of which one run at a time is driven.
+type Concurrency struct {
+	Group      Template // over params, env and run. Zero: the pipeline's name
+	OnConflict Conflict // empty: QueueRun
+}
+
+// Next is the first time after a moment at which a run is due, or the zero time when none ever is.
+func (s *Schedule) Next(after time.Time) (time.Time, error) {
+	zone, err := time.LoadLocation(s.Timezone)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("schedule: %w", err)
+	}
+	var next time.Time
+	for _, line := range s.Cron {
+		times, err := parseCron(line)
+		if err != nil {
+			return time.Time{}, fmt.Errorf("schedule: %w", err)
+		}
+		if at := times.Next(after.In(zone)); !at.IsZero() && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	return next, nil
+}
+
+// parseCron reads the five fields. A zone has a key of its own, and @every counts from whenever the
+// program was started, so neither is a part of it.
+func parseCron(line string) (cron.Schedule, error) {
+	wrong := func(why string) error {
+		return fmt.Errorf("%q is not a cron line: %s", shorten(line, 60), why)
+	}
+	if strings.Contains(line, "TZ=") {
+		return nil, wrong("the zone stands under timezone")
+	}
+	if strings.HasPrefix(line, "@every") {
+		return nil, wrong("it has minute, hour, day, month and weekday; each quarter of an hour is */15 * * * *")
+	}
+	parser := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
+	times, err := parser.Parse(line)
+	if err != nil {
+		return nil, wrong(err.Error())
+	}
+	if times.Next(time.Unix(0, 0).UTC()).IsZero() {
+		return nil, wrong("there is no such day")
+	}
+	return times, nil
+}
+
+// checkTimezone: Local would be another zone on each machine.
+func checkTimezone(name string) error {
+	if name == "Local" {
+		return errors.New(`"Local" is another time zone on each machine; write its name, such as Europe/Berlin`)
+	}
+	if _, err := time.LoadLocation(name); err != nil {
+		return fmt.Errorf("there is no time zone %q; write a name such as Europe/Berlin", shorten(name, 60))
+	}
+	return nil
+}
