@@ -62,27 +62,38 @@ const (
 	Delete                  // there is no record; Head and Body are not looked at
 )
 
+// MaxBody is the longest body.
+const MaxBody = 1<<32 - 1
+
 // Op is one change of one record. Its bytes belong to the store until Commit returns.
 type Op struct {
 	Kind Kind
 	Record
+
+	// Must: nobody can be told that it was refused. A store keeps some room back for such operations,
+	// and for deletes, and gives it to a batch that has no others.
+	Must bool
 }
 
-// Store keeps records. Body, Stats and Backup may be called from any goroutine, also during a Commit; the
-// other methods by one at a time.
+// Store keeps records. Body, Stats and Backup may be called from any goroutine, also during a Commit;
+// Stats also during Load; the other methods by one at a time.
 type Store interface {
-	// Load gives every record, in the order of the numbers, to fn, which must not keep its bytes. An
-	// error of fn ends it and is returned. It is called once, before the first Commit. Records that are
-	// damaged are left out, and counted in Stats.
-	Load(ctx context.Context, fn func(Record) error) error
+	// Load gives every record, in the order of the numbers, to fn, which must not keep its bytes. A body
+	// of more than inline bytes is left out: it is nil, and Body gives it. An error of fn ends it and is
+	// returned. It is called once, before all else. Records that are damaged are left out, and counted
+	// in Stats.
+	Load(ctx context.Context, inline int, fn func(Record) error) error
 
 	// Commit returns when all ops are on stable storage, or none is: nil, ErrFull or ErrFailed, wrapped.
+	// Where one of a batch has no room none of it is stored: those that Must be can be tried by
+	// themselves.
 	Commit(ops []Op) error
 
 	// Body reads the body of one record: ErrNotFound or ErrDamaged, wrapped, if it cannot.
 	Body(id ID) ([]byte, error)
 
-	// Backup writes a copy as of now into dir, which must not exist or be empty, and can be opened there.
+	// Backup writes a copy as of now into dir, which must not exist or be empty, and can be opened there:
+	// that is how one restores. It is [errors.ErrUnsupported], wrapped, where nothing is on disk.
 	Backup(ctx context.Context, dir string) error
 
 	// Stats are figures for people.
