@@ -132,6 +132,11 @@ func (c *Client) NewTaskSet(ctx context.Context) *TaskSet {
 // Do submits one task and waits for its answer. The error is a *[TaskError]. When ctx ends it returns
 // at once; a job that is under way goes on, and what it brings is dropped.
 func (c *Client) Do(ctx context.Context, t Task) (Result, error) {
+	return c.wait(ctx, t, (*TaskSet).Add)
+}
+
+// wait adds one task to a set of its own and waits for its answer.
+func (c *Client) wait(ctx context.Context, t Task, add func(*TaskSet, Task) *Future[[]byte]) (Result, error) {
 	var result Result
 	complete := t.OnComplete
 	t.OnComplete = func(r Result) {
@@ -140,7 +145,7 @@ func (c *Client) Do(ctx context.Context, t Task) (Result, error) {
 			complete(r)
 		}
 	}
-	_, err := c.NewTaskSet(ctx).Add(t).Wait(context.Background())
+	_, err := add(c.NewTaskSet(ctx), t).Wait(context.Background())
 	if err != nil {
 		return Result{}, err
 	}
@@ -148,8 +153,8 @@ func (c *Client) Do(ctx context.Context, t Task) (Result, error) {
 }
 
 // Submit submits a background task and returns when a server has accepted it: the job then runs
-// whether or not anyone waits. Callbacks and Timeout have no meaning for it; Retry and Deadline apply
-// to the submission. The error is a *[TaskError]; unless it wraps a [ServerError], the task may have
+// whether or not anyone waits. Callbacks have no meaning for it; Retry and Deadline apply to the
+// submission, ServerRetry and Timeout to the job, where the server knows them. The error is a *[TaskError]; unless it wraps a [ServerError], the task may have
 // been accepted all the same, and submitting it again under the same key does not make it two while
 // it is queued or running.
 func (c *Client) Submit(ctx context.Context, t Task) (Handle, error) {

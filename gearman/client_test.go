@@ -55,8 +55,8 @@ func TestAServerThatDoesNotKnowExceptionsIsUsed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeServer(t)
 		future := f.client().NewTaskSet(t.Context()).Add(Task{Function: "f"})
-		s := <-f.conns
-		s.expect(protocol.OptionReq)
+		s := f.connected()
+		s.send(protocol.Error, "unknown_option", "") // in Perl it is written small
 		s.send(protocol.Error, protocol.CodeUnknownOption, "no")
 		s.take("H:1")
 		s.send(protocol.WorkFail, "H:1")

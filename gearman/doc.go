@@ -29,6 +29,10 @@
 //	            │             ├── no attempt left ──► OnFail
 //	            └── OnRetry ◄─┘ failed, timed out or refused
 //
+// [TaskSet.Attach] adds a task that joins or takes what is there and never makes a job; [Client.Find]
+// looks and [Client.Cancel] ends one. With a server of this module results can be kept, so that all
+// of that holds after the end of a job too: see [Task].
+//
 // Each task ends once, with its result or with a [TaskError]. A lost connection is no end: the task
 // is submitted again, under its key, as soon as a server can be reached, and joins its job if that is
 // still there. So work is done at least once; a handler that must not do it twice looks at the key.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/geartrain/geartrain/gearman/protocol"
 )
 
 // What callers may want to tell apart, with errors.Is. They come wrapped.
@@ -25,8 +27,27 @@ var (
 	ErrJobLost = errors.New("gearman: job no longer known to its server")
 	// ErrBacklog: the task's data came faster than its callbacks took them, and 64 MiB were waiting.
 	ErrBacklog = errors.New("gearman: callbacks too slow for the data")
+	// ErrNoJob: there is no job, and no kept result, to attach to.
+	ErrNoJob = errors.New("gearman: no job with this key")
+	// ErrUnsupported: the server does not know how to do that. Nothing was changed.
+	ErrUnsupported = errors.New("gearman: not supported by this server")
 	// ErrInvalidTask: the task cannot be put into a packet. It was not submitted.
 	ErrInvalidTask = errors.New("gearman: invalid task")
+)
+
+// Why a server refuses a task, with errors.Is on a [ServerError]. Nothing of it was taken, and it will
+// not run.
+var (
+	// ErrKeyConflict: another job, or kept result, of this key has another payload. It is not tried again.
+	ErrKeyConflict = errors.New("gearman: key conflict")
+	// ErrDiskFull: the server had no room to store the job. It may have when the task is tried again.
+	ErrDiskFull = errors.New("gearman: the server's disk is full")
+	// ErrStoreFailed: the server cannot store jobs any more. It has to be started again.
+	ErrStoreFailed = errors.New("gearman: the server's store has failed")
+	// ErrQueueFull: the function's queue, or the server, holds as many jobs as it may.
+	ErrQueueFull = errors.New("gearman: queue full")
+	// ErrShuttingDown: the server ends and takes no more jobs.
+	ErrShuttingDown = errors.New("gearman: server is shutting down")
 )
 
 // TaskError says which task failed and why. Err wraps [ErrTaskFailed], [ErrTimeout], a [ServerError],
@@ -87,6 +108,23 @@ type ServerError struct{ Code, Text string }
 
 func (e *ServerError) Error() string {
 	return fmt.Sprintf("gearman: server refused: %s: %s", quoted([]byte(e.Code)), quoted([]byte(e.Text)))
+}
+
+// Is makes sentinels of the codes that callers act on.
+func (e *ServerError) Is(target error) bool {
+	switch e.Code {
+	case protocol.CodeKeyConflict:
+		return target == ErrKeyConflict
+	case protocol.CodeDiskFull:
+		return target == ErrDiskFull
+	case protocol.CodeStoreFailed:
+		return target == ErrStoreFailed
+	case protocol.CodeQueueError, protocol.CodeLimit:
+		return target == ErrQueueFull
+	case protocol.CodeShuttingDown:
+		return target == ErrShuttingDown
+	}
+	return false
 }
 
 // quoted makes a peer's bytes fit for a line of text: bare if they are plain, else quoted and cut.

@@ -23,6 +23,8 @@ type fakeServer struct {
 
 	mu   sync.Mutex // guards down
 	down bool       // dials are refused
+
+	extended bool // accept grants protocol.OptionTasks
 }
 
 func newFakeServer(t testing.TB) *fakeServer {
@@ -58,13 +60,27 @@ func (f *fakeServer) client(change ...func(*ClientConfig)) *Client {
 	return c
 }
 
-// accept waits for the client's next connection and answers its OPTION_REQ.
+// accept waits for the client's next connection and answers its OPTION_REQs.
 func (f *fakeServer) accept() *fakeConn {
+	f.t.Helper()
+	c := f.connected()
+	c.send(protocol.OptionRes, protocol.OptionExceptions)
+	if f.extended {
+		c.send(protocol.OptionRes, protocol.OptionTasks)
+	} else {
+		c.send(protocol.Error, protocol.CodeUnknownOption, "")
+	}
+	return c
+}
+
+// connected waits for the client's next connection and reads its OPTION_REQs.
+func (f *fakeServer) connected() *fakeConn {
 	f.t.Helper()
 	c := <-f.conns
 	f.t.Cleanup(func() { c.conn.Close() })
-	require.Equal(f.t, protocol.OptionExceptions, string(c.expect(protocol.OptionReq)[0]))
-	c.send(protocol.OptionRes, protocol.OptionExceptions)
+	for _, option := range []string{protocol.OptionExceptions, protocol.OptionTasks} {
+		require.Equal(f.t, option, string(c.expect(protocol.OptionReq)[0]))
+	}
 	return c
 }
 

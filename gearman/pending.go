@@ -16,12 +16,15 @@ import (
 //	            │             ├──► waits for the retry's time ──┐
 //	            └─────────────┴── connection lost ◄─────────────┘
 //
+// One that attaches makes no job: where others submit again, it looks again.
+//
 // The first group never changes; the others are guarded by the set's lock.
 type pending struct {
 	set        *TaskSet
 	servers    []string // that it may go to, best first
 	answer     promise
 	background bool
+	attach     bool // join or take what is there; never make a job
 	task       Task
 
 	attempt  int
@@ -30,6 +33,8 @@ type pending struct {
 	placed   bool        // it holds a place in the set's limit
 	answered bool
 	delays   backoff.BackOff // between attempts; nil before the first retry
+	found    bool            // attach: it was
+	searches int             // attach: in vain, since then
 	timer    *time.Timer     // of the attempt's timeout, or of the retry
 	deadline *time.Timer
 	panicked bool // in a callback; written and read by the set's deliver only
@@ -65,7 +70,8 @@ func (p *pending) submitLater() *submission {
 
 // attemptFailed tries again or ends the task.
 func (p *pending) attemptFailed(why Reason, err *TaskError) {
-	if !p.task.Retry.again(p.attempt, why) {
+	policy := p.retryPolicy()
+	if p.attach || !policy.again(p.attempt, why) {
 		p.fail(err)
 		return
 	}
@@ -74,12 +80,26 @@ func (p *pending) attemptFailed(why Reason, err *TaskError) {
 		p.set.notices = append(p.set.notices, notice{task: p, kind: gotRetry, numerator: p.attempt, failure: err})
 	}
 	if p.delays == nil {
-		p.delays = p.task.Retry.delays()
+		p.delays = policy.delays()
 	}
 	p.attempt++
 	p.retrying = true
 	p.set.giveUpPlace(p)
 	p.timer = time.AfterFunc(p.delays.NextBackOff(), p.retry)
+}
+
+// submitAfter submits when d is over, unless the task ends before. It keeps its place in the limit.
+func (p *pending) submitAfter(d time.Duration) {
+	p.stopTimer()
+	sub := p.current
+	p.timer = time.AfterFunc(d, func() {
+		p.set.mu.Lock()
+		defer p.set.unlock()
+		if p.waitsFor(sub) {
+			next := p.submitLater()
+			next.stranded = sub.stranded
+		}
+	})
 }
 
 // retry: the delay is over. Without a place in the limit it waits for one, ahead of new tasks.

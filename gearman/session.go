@@ -36,13 +36,17 @@ type session struct {
 	link    *link         // while up or leaving
 	changed chan struct{} // closed and replaced at each change of state
 	err     error         // why it is down
-	seq     uint64        // submissions so far
+	seq     uint64        // submissions and questions so far
 
-	waiting   []*submission          // taken while connecting, to be sent as soon as the link is there
-	unnamed   []*submission          // sent, in order; JOB_CREATED or ERROR has yet to come
-	jobs      map[string]*audience   // by handle
-	questions map[question][]answers // sent; first asked, first answered
-	options   int                    // OPTION_REQs sent and not answered
+	waiting   []*submission        // taken while connecting, to be sent as soon as the link is there
+	undecided []*submission        // as waiting, until the server has said whether it knows the extension
+	probing   []*submission        // to be joined if the server knows the key
+	unnamed   []*submission        // sent, in order; JOB_CREATED or ERROR has yet to come
+	jobs      map[string]*audience // by handle
+	questions map[question][]asked // sent; first asked, first answered
+	asked     []request            // the questions in their order; those that are answered leave with the ones before them
+	options   []string             // OPTION_REQs sent and not answered, in order
+	extended  bool                 // the server granted protocol.OptionTasks
 }
 
 type sessionState uint8
@@ -58,7 +62,19 @@ const (
 // question identifies a request by what its answer repeats: STATUS_RES the handle, and so on.
 type question struct {
 	answer protocol.Type
-	about  string
+	about  string // the answer's first argument; FIND_RES: its first two, with a NUL between them
+}
+
+// request is a question that was sent.
+type request struct {
+	question
+	seq uint64
+}
+
+// asked is who waits for the answer to a question.
+type asked struct {
+	seq uint64
+	fn  answers
 }
 
 // answers is called once, by the session's goroutine; it must not wait. The packet is zero when there
@@ -90,16 +106,26 @@ func (s *session) offer(sub *submission) (l *link, ok bool) {
 	return nil, false
 }
 
-// ask sends a request and has fn called with its answer, or with the reason why none comes. It does
-// not wait; it fails unless the session is up.
-func (s *session) ask(q question, t protocol.Type, fn answers) error {
+// ask sends a request and has fn called with its answer, or with the reason why none comes. Without
+// args its one argument is what the question is about. It does not wait; it fails unless the session
+// is up.
+func (s *session) ask(q question, t protocol.Type, fn answers, args ...[]byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != up && s.state != leaving {
 		return ErrConnectionLost
 	}
-	s.questions[q] = append(s.questions[q], fn)
-	return s.postLocked(t, []byte(q.about))
+	return s.askLocked(q, t, fn, args...)
+}
+
+func (s *session) askLocked(q question, t protocol.Type, fn answers, args ...[]byte) error {
+	if len(args) == 0 {
+		args = [][]byte{[]byte(q.about)}
+	}
+	s.seq++
+	s.questions[q] = append(s.questions[q], asked{s.seq, fn})
+	s.asked = append(s.asked, request{q, s.seq})
+	return s.postLocked(t, args...)
 }
 
 // ready waits until the session is up, and starts it if it is idle. It fails when a dial has failed,
@@ -123,6 +149,28 @@ func (s *session) ready(ctx context.Context) error {
 		case <-changed:
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		}
+	}
+}
+
+// extension waits until the session is up and reports whether its server knows protocol.OptionTasks.
+// It fails as ready does.
+func (s *session) extension(ctx context.Context) (bool, error) {
+	for {
+		if err := s.ready(ctx); err != nil {
+			return false, err
+		}
+		s.mu.Lock()
+		decided := !slices.Contains(s.options, protocol.OptionTasks)
+		granted, changed := s.extended, s.changed
+		s.mu.Unlock()
+		if decided {
+			return granted, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
 		}
 	}
 }
@@ -190,9 +238,11 @@ func (s *session) connected(l *link) {
 	if s.state == down {
 		s.client.log.Info("job server is back", "server", s.server)
 	}
-	s.link, s.jobs, s.questions = l, make(map[string]*audience), make(map[question][]answers)
-	s.options = 1
-	_ = s.postLocked(protocol.OptionReq, []byte(protocol.OptionExceptions)) // the reader learns of a dead link
+	s.link, s.jobs, s.questions = l, make(map[string]*audience), make(map[question][]asked)
+	s.options = []string{protocol.OptionExceptions, protocol.OptionTasks}
+	for _, option := range s.options {
+		_ = s.postLocked(protocol.OptionReq, []byte(option)) // the reader learns of a dead link
+	}
 	for _, sub := range s.waiting {
 		s.sendLocked(sub)
 	}
@@ -205,7 +255,7 @@ func (s *session) connected(l *link) {
 // client is closed.
 func (s *session) disconnected(err error) (homeless []*submission, again bool) {
 	s.mu.Lock()
-	homeless = slices.Concat(s.waiting, s.unnamed)
+	homeless = slices.Concat(s.waiting, s.undecided, s.probing, s.unnamed)
 	for _, j := range s.jobs {
 		homeless = append(homeless, j.waiting...)
 	}
@@ -213,7 +263,8 @@ func (s *session) disconnected(err error) (homeless []*submission, again bool) {
 	questions := slices.Collect(maps.Values(s.questions))
 	wasUp := s.state == up || s.state == leaving
 	again = s.client.ctx.Err() == nil && !(s.state == up && len(homeless) == 0)
-	s.link, s.waiting, s.unnamed, s.jobs, s.questions, s.options = nil, nil, nil, nil, nil, 0
+	s.link, s.waiting, s.undecided, s.probing, s.unnamed, s.jobs = nil, nil, nil, nil, nil, nil
+	s.questions, s.asked, s.options, s.extended = nil, nil, nil, false
 	before := s.state
 	if again {
 		s.enterLocked(down, err)
@@ -226,23 +277,62 @@ func (s *session) disconnected(err error) (homeless []*submission, again bool) {
 		s.client.log.Warn("job server is down", "server", s.server, "error", err, "tasks", len(homeless), "was_connected", wasUp)
 	}
 	for _, fns := range questions {
-		for _, fn := range fns {
-			fn(protocol.Packet{}, fmt.Errorf("%w: %s: %w", ErrConnectionLost, s.server, err))
+		for _, a := range fns {
+			a.fn(protocol.Packet{}, fmt.Errorf("%w: %s: %w", ErrConnectionLost, s.server, err))
 		}
 	}
 	return homeless, again
 }
 
 // sendLocked submits. A dead link is no error here: its reader gives the submission back.
+//
+//	plain ──────────────────────────────────────────► old packet
+//	extended ──► undecided ──► the server knows it ──► packet of the extension
+//	                      └──► it does not ──► old packet, or a question, or later
 func (s *session) sendLocked(sub *submission) {
 	if sub.dropped.Load() {
 		return
 	}
+	p := sub.task
+	wanted := p.attach || p.extended()
+	switch {
+	case wanted && slices.Contains(s.options, protocol.OptionTasks):
+		s.undecided = append(s.undecided, sub)
+		return
+	case wanted && s.extended:
+		sub.extended = true
+	case p.attach:
+		s.probeLocked(sub)
+		return
+	case !p.background && p.waitsForTime():
+		time.AfterFunc(0, sub.early) // not under the session's lock
+		return
+	}
+	s.submitLocked(sub)
+}
+
+// submitLocked sends the packet that JOB_CREATED or ERROR answers.
+func (s *session) submitLocked(sub *submission) {
 	s.seq++
 	sub.seq = s.seq
 	s.unnamed = append(s.unnamed, sub)
-	t := &sub.task.task
-	_ = s.postLocked(sub.packet(), []byte(t.Function), []byte(t.Key), t.Payload)
+	_ = s.link.post(sub.appendTo)
+}
+
+// decidedLocked takes the answer to the oldest option that has none, and sends what has waited for it.
+func (s *session) decidedLocked(granted bool) {
+	option := s.options[0]
+	s.options = s.options[1:]
+	if option != protocol.OptionTasks {
+		return
+	}
+	s.extended = granted
+	s.enterLocked(s.state, s.err) // wakes who waits for it
+	undecided := s.undecided
+	s.undecided = nil
+	for _, sub := range undecided {
+		s.sendLocked(sub)
+	}
 }
 
 func (s *session) postLocked(t protocol.Type, args ...[]byte) error {

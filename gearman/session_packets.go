@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/geartrain/geartrain/gearman/protocol"
 )
@@ -50,11 +51,13 @@ func (s *session) handle(p protocol.Packet) error {
 	case protocol.StatusRes:
 		s.endTwins(p)
 		s.answer(p)
-	case protocol.StatusResUnique, protocol.EchoRes:
+	case protocol.StatusResUnique, protocol.EchoRes, protocol.CancelRes, protocol.FindRes:
 		s.answer(p)
 	case protocol.OptionRes:
 		s.mu.Lock()
-		s.options = max(s.options-1, 0)
+		if len(s.options) > 0 {
+			s.decidedLocked(true)
+		}
 		s.mu.Unlock()
 	} // what is left is for workers, and harmless
 	return nil
@@ -89,21 +92,29 @@ func (s *session) nextUnnamedLocked() *submission {
 	return sub
 }
 
-// refused takes an ERROR. UNKNOWN_OPTION answers our OPTION_REQ; nothing else that a client sends
-// here is refused but submissions, so any other code answers the oldest of those.
+// refused takes an ERROR. UNKNOWN_OPTION, which Perl's server writes small, answers our oldest
+// OPTION_REQ; any other code the oldest request that has no answer, since a server answers in order.
 func (s *session) refused(p protocol.Packet) {
 	err := &ServerError{Code: clipped(p.Args[0]), Text: clipped(p.Args[1])}
 	s.mu.Lock()
-	if err.Code == protocol.CodeUnknownOption && s.options > 0 {
-		s.options--
+	switch {
+	case len(s.options) > 0 && strings.EqualFold(err.Code, protocol.CodeUnknownOption):
+		s.decidedLocked(false)
 		s.mu.Unlock()
-		return
-	}
-	if len(s.unnamed) == 0 {
+	case len(s.asked) > 0 && (len(s.unnamed) == 0 || s.asked[0].seq < s.unnamed[0].seq):
+		fn := s.nextAnswerLocked(s.asked[0].question)
+		s.mu.Unlock()
+		fn(protocol.Packet{}, err)
+	case len(s.unnamed) > 0:
+		s.refusedLocked(err)
+	default:
 		s.mu.Unlock()
 		s.client.log.Warn("error from the job server", "server", s.server, "error", err)
-		return
 	}
+}
+
+// refusedLocked gives the oldest submission its refusal, and unlocks.
+func (s *session) refusedLocked(err *ServerError) {
 	sub := s.nextUnnamedLocked()
 	ending := err.Code == protocol.CodeShuttingDown
 	if ending && s.state == up {
@@ -172,18 +183,39 @@ func (s *session) endTwins(p protocol.Packet) {
 
 // answer takes the answer to the oldest question of its kind.
 func (s *session) answer(p protocol.Packet) {
-	s.mu.Lock()
 	q := question{p.Type, string(p.Args[0])}
-	fns := s.questions[q]
-	if len(fns) < 2 {
+	if p.Type == protocol.FindRes {
+		q.about += "\x00" + string(p.Args[1])
+	}
+	s.mu.Lock()
+	fn := s.nextAnswerLocked(q)
+	s.mu.Unlock()
+	if fn != nil {
+		fn(p, nil)
+	}
+}
+
+// nextAnswerLocked takes out who waits longest for an answer to q; nil: nobody.
+func (s *session) nextAnswerLocked(q question) answers {
+	waiting := s.questions[q]
+	if len(waiting) == 0 {
+		return nil
+	}
+	if len(waiting) == 1 {
 		delete(s.questions, q)
 	} else {
-		s.questions[q] = fns[1:]
+		s.questions[q] = waiting[1:]
 	}
-	s.mu.Unlock()
-	if len(fns) > 0 {
-		fns[0](p, nil)
+	for len(s.asked) > 0 && !s.waitsLocked(s.asked[0]) {
+		s.asked = s.asked[1:]
 	}
+	return waiting[0].fn
+}
+
+// waitsLocked reports whether a question has no answer yet.
+func (s *session) waitsLocked(r request) bool {
+	waiting := s.questions[r.question]
+	return len(waiting) > 0 && waiting[0].seq <= r.seq
 }
 
 func clipped(p []byte) string { return string(p[:min(len(p), maxText)]) }

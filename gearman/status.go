@@ -76,14 +76,14 @@ func (c *Client) status(ctx context.Context, s *session, q question, t protocol.
 }
 
 // askAndWait asks and waits for the answer, which read takes.
-func (s *session) askAndWait(ctx context.Context, q question, t protocol.Type, read func(protocol.Packet)) error {
+func (s *session) askAndWait(ctx context.Context, q question, t protocol.Type, read func(protocol.Packet), args ...[]byte) error {
 	done := make(chan error, 1)
 	err := s.ask(q, t, func(p protocol.Packet, err error) {
 		if err == nil && ctx.Err() == nil { // after ctx's end nobody looks at what read writes
 			read(p)
 		}
 		done <- err
-	})
+	}, args...)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,8 @@ import (
 	"github.com/geartrain/geartrain/gearman/protocol"
 )
 
-// submission is one SUBMIT_JOB packet and what becomes of it. A task has one at a time that counts;
+// submission is one packet that asks for a job and what becomes of it: SUBMIT_JOB, one of its kind, or
+// one of the extension protocol.OptionTasks. A task has one at a time that counts;
 // a retry, and a lost connection, make a new one.
 //
 // Its methods are how a session reports to the task's set. They take the set's lock and may lead to
@@ -17,6 +18,8 @@ import (
 type submission struct {
 	task *pending
 	seq  uint64 // of the session that has it
+
+	extended bool // sent as a packet of the extension; written by the session when it sends
 
 	// stranded is since when no server has accepted it. Written by who has it in hand.
 	stranded time.Time
@@ -54,20 +57,6 @@ func own(p protocol.Packet, i int) []byte {
 	return append(make([]byte, 0, len(p.Args[i])), p.Args[i]...)
 }
 
-// packet is the type that submits the task.
-func (sub *submission) packet() protocol.Type {
-	p := sub.task
-	kinds := [2][3]protocol.Type{
-		{protocol.SubmitJobLow, protocol.SubmitJob, protocol.SubmitJobHigh},
-		{protocol.SubmitJobLowBg, protocol.SubmitJobBg, protocol.SubmitJobHighBg},
-	}
-	foreground := 0
-	if p.background {
-		foreground = 1
-	}
-	return kinds[foreground][min(max(p.task.Priority, Low), High)-Low]
-}
-
 // created: the server has the job.
 func (sub *submission) created(h Handle) {
 	p := sub.task
@@ -77,22 +66,39 @@ func (sub *submission) created(h Handle) {
 	if !p.waitsFor(sub) {
 		return
 	}
+	p.found, p.searches = true, 0
 	switch {
 	case p.background:
 		p.end(h, nil, nil)
-	case p.task.Timeout > 0:
+	case p.task.Timeout > 0 && !(sub.extended && p.serverMeasures()):
 		sub.look = max(p.task.Timeout/4, time.Millisecond)
 		p.timer = time.AfterFunc(sub.look, func() { p.checkTimeout(sub) })
 	}
 }
 
-// refused: the server answered with ERROR.
+// refused: the server answered with ERROR. A conflict of keys is the caller's to solve; time does not.
 func (sub *submission) refused(err *ServerError) {
 	p := sub.task
 	p.set.mu.Lock()
 	defer p.set.unlock()
-	if p.waitsFor(sub) {
+	switch {
+	case !p.waitsFor(sub):
+	case p.attach:
+		p.attachRefused(err)
+	case err.Code == protocol.CodeKeyConflict:
+		p.fail(p.failure(err))
+	default:
 		p.attemptFailed(Refused, p.failure(err))
+	}
+}
+
+// early: the server can only be given the task when its time has come.
+func (sub *submission) early() {
+	p := sub.task
+	p.set.mu.Lock()
+	defer p.set.unlock()
+	if p.waitsFor(sub) {
+		p.submitAfter(time.Until(p.task.RunAt))
 	}
 }
 

@@ -30,7 +30,9 @@ type Task struct {
 	// is running, and counts from when it first saw that, so that the timeout may come late by about a
 	// quarter of it when the job starts at once, and by up to all of it after a long wait in the
 	// queue. The client then stops waiting or tries again, see Retry; it cannot stop the worker. A server
-	// that stops answering is not noticed by it: that is for Deadline or the set's context.
+	// that stops answering is not noticed by it: that is for Deadline or the set's context. In the
+	// background, and with ServerRetry, this module's server measures instead, to the millisecond, and
+	// takes the job from its worker.
 	Timeout time.Duration
 
 	// Deadline is when the task fails with context.DeadlineExceeded, wherever it is by then. Zero:
@@ -39,6 +41,42 @@ type Task struct {
 
 	// Retry says what happens when an attempt fails. The zero value: the task fails.
 	Retry Retry
+
+	// RunAt is when the job may be handed out first. Zero, or in the past: now. A stock gearmand takes
+	// background tasks so, at normal priority and by the second; with a foreground task the client
+	// waits itself before it submits.
+	RunAt time.Time
+
+	// The fields from here to Labels are for this module's server. Without any of them a task is sent as
+	// it always was. A server that does not know them gets the task without them: what is then not
+	// promised is said at each. [Client.Guarantees] tells beforehand.
+
+	// Retain is how long the server keeps the result as the answer for the key: a later task with it
+	// gets that at once and nothing runs. Zero: as the server's policy for the function says; negative:
+	// not at all. Without it the key is free when its job ends, and a later task runs again.
+	Retain time.Duration
+
+	// Fresh is how old a kept result may be to be the answer. Zero: any age; negative: none, so that the
+	// work is done again, and its result is kept instead.
+	Fresh time.Duration
+
+	// ServerRetry has the server itself try again when an attempt fails, or runs longer than Timeout. It
+	// counts over its own restarts; a job that waits for its next attempt holds no worker and keeps its
+	// key; one in the background that has used up its attempts becomes a dead letter. It is the way for
+	// background tasks, which have no client that could try again; its On has no meaning. Use it or
+	// Retry, not both. Without it the client does the same for a foreground task, and nobody for one in
+	// the background.
+	ServerRetry Retry
+
+	// RejectConflict refuses the task with [ErrKeyConflict] if its key is that of a job, or of a kept
+	// result, with another payload. Without it the payload that came first counts.
+	RejectConflict bool
+
+	// AcceptLate takes the result of an attempt that was timed out by the server, if it comes before
+	// that of a later attempt. Without it such a result is dropped.
+	AcceptLate bool
+
+	Labels Labels // what the job is listed with. Without them it is listed as any other
 
 	// The callbacks run one at a time, on one goroutine of the set, in the order in which packets
 	// arrived. They need no locks between them and may call TaskSet.Add, but must not wait for the
@@ -51,6 +89,12 @@ type Task struct {
 	OnRetry    func(retry int, err error)       // another attempt will be made; retry is 1 for the second attempt
 	OnComplete func(Result)                     // the result
 	OnFail     func(err error)                  // the end without a result, after the last attempt: a *TaskError
+}
+
+// Labels say for people and tools where a task comes from. They have no part in its key.
+type Labels struct {
+	Run, Stage  string // of a pipeline
+	Traceparent string // W3C trace context
 }
 
 // Priority of a task. A server serves all jobs of a higher one first.
@@ -87,17 +131,31 @@ type Result struct {
 }
 
 // check finds what cannot be put into a packet of at most maxPacket bytes.
-func (t *Task) check(maxPacket int) error {
+func (p *pending) check(maxPacket int) error {
+	t := &p.task
 	size := len(t.Function) + len(t.Key) + len(t.Payload) + 2
+	if p.extended() {
+		o := p.options()
+		size += len(o.Append(nil)) + 1
+	}
 	switch {
 	case t.Function == "":
 		return fmt.Errorf("%w: no function", ErrInvalidTask)
-	case strings.IndexByte(t.Function, 0) >= 0:
-		return fmt.Errorf("%w: NUL in the function's name", ErrInvalidTask)
-	case strings.IndexByte(t.Key, 0) >= 0:
-		return fmt.Errorf("%w: NUL in the key", ErrInvalidTask)
+	case p.attach && (t.Key == "" || t.Key == "-"):
+		return fmt.Errorf("%w: to attach takes a key", ErrInvalidTask)
 	case size > maxPacket:
 		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrInvalidTask, size, maxPacket)
+	}
+	return checkNames(t.Function, t.Key)
+}
+
+// checkNames finds what would end an argument early.
+func checkNames(function, key string) error {
+	switch {
+	case strings.IndexByte(function, 0) >= 0:
+		return fmt.Errorf("%w: NUL in the function's name", ErrInvalidTask)
+	case strings.IndexByte(key, 0) >= 0:
+		return fmt.Errorf("%w: NUL in the key", ErrInvalidTask)
 	}
 	return nil
 }

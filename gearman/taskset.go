@@ -174,14 +174,18 @@ func (s *TaskSet) Cancel(cause error) {
 
 // add is Add with the promise to keep; err is what is wrong with the task already.
 func (s *TaskSet) add(t Task, to promise, err error) {
+	s.start(&pending{task: t, answer: to, background: s.background}, err)
+}
+
+func (s *TaskSet) start(p *pending, err error) {
 	if err == nil {
-		err = t.check(s.client.maxPacket)
+		err = p.check(s.client.maxPacket)
 	}
-	if t.Key == "" {
-		t.Key = uuid.NewString()
+	if p.task.Key == "" {
+		p.task.Key = uuid.NewString()
 	}
-	p := &pending{set: s, task: t, answer: to, background: s.background, attempt: 1}
-	p.servers = s.client.order(t.Function, t.Key)
+	p.set, p.attempt = s, 1
+	p.servers = s.client.order(p.task.Function, p.task.Key)
 	if sub := s.admit(p, err); sub != nil {
 		if l := s.client.route(sub); l != nil {
 			_ = l.room(s.ctx) // a dead link, or context, ends the task by itself

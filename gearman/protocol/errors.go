@@ -18,6 +18,8 @@ const (
 	CodeKeyConflict      = "KEY_CONFLICT"     // same function and key, other payload, and the policy refuses that
 	CodeShuttingDown     = "SHUTTING_DOWN"    // the server drains and takes no new jobs
 	CodeLimit            = "LIMIT_EXCEEDED"   // a limit of the server other than the queue's
+	CodeDiskFull         = "DISK_FULL"        // the job could not be stored and was not taken; it may work later
+	CodeStoreFailed      = "STORE_FAILED"     // the same, and it will not work before the server is started again
 )
 
 // Sentinels of decoding; a [PacketError] wraps one of them.
