@@ -12,6 +12,9 @@ import (
 // at a time.
 
 func (j *job) completed(r gearman.Result) {
+	j.stage.completing.Lock()
+	defer j.stage.completing.Unlock()
+	j.result, j.attempt = r.Payload, r.Attempt
 	result, err := j.stage.output.read(r.Payload)
 	if err != nil {
 		j.fail(&jobError{"output", fmt.Errorf("result: %w", err)})
@@ -36,6 +39,10 @@ func (j *job) retried(retry int, err error) {
 	s.mu.Unlock()
 	j.retries = retry
 	s.bell.ring()
+	j.record(j.place, OutcomeRetried, func(to *JobRecord) {
+		to.Reason, to.Message, _ = describeFailure(err)
+		to.Attempt = retry
+	})
 	s.report(j, Event{Kind: JobRetried, Place: j.place, Attempt: retry, Err: err})
 }
 
@@ -52,9 +59,13 @@ func (j *job) succeed(result item) {
 		j.lose()
 		return
 	}
+	j.recordResult()
 	twins := s.land(j, answer{place: j.place})
 	s.mu.Lock()
 	s.progress.Done++
+	if j.outcome == OutcomeAnswered {
+		s.progress.Answered++
+	}
 	s.mu.Unlock()
 	s.report(j, Event{Kind: JobDone, Place: j.place, Attempt: j.retries + 1})
 	s.succeedAt(j, twins, result.raw)
@@ -122,6 +133,7 @@ func (s *stageRun) succeedAt(j *job, places []int, result []byte) {
 		s.progress.Done++
 		s.progress.Joined++
 		s.mu.Unlock()
+		j.record(place, OutcomeJoined, func(*JobRecord) {})
 		s.report(j, Event{Kind: JobDone, Place: place})
 		s.ringReaders()
 		s.barrier.end()
@@ -142,6 +154,9 @@ func (s *stageRun) failAt(j *job, places []int, err error) {
 			s.abort(spoolErr)
 		}
 		s.review()
+		j.record(place, OutcomeFailed, func(to *JobRecord) {
+			to.Reason, to.Message, to.Attempt = failure.Reason, failure.Message, failure.Attempt
+		})
 		s.report(j, Event{Kind: JobFailed, Place: place, Attempt: failure.Attempt, Err: err})
 		s.barrier.end()
 	}

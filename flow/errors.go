@@ -14,6 +14,8 @@ var (
 	ErrBlocked = errors.New("a stage before it did not end well")
 	// ErrDrained: the run was asked to add no more jobs. What ran has ended.
 	ErrDrained = errors.New("drained")
+	// ErrCancelled: somebody cancelled the stage, or the run.
+	ErrCancelled = errors.New("cancelled")
 	// ErrRunTimeout: the time for the whole run is over.
 	ErrRunTimeout = errors.New("the run's time is over")
 	// ErrTooLarge: a list of results does not fit into memory or into one job.

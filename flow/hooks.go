@@ -27,6 +27,7 @@ type ending struct {
 	stage  string // empty: the run
 	status Status
 	err    error
+	news   bool   // some job was run, so it is not the end that was told before
 	report any    // becomes JSON
 	text   string // the report for people
 }
@@ -36,6 +37,12 @@ func (r *Run) doHooks() error {
 	e := &ending{run: r, status: r.report.Status, err: r.err, report: r.report}
 	for _, s := range r.report.Stages {
 		e.text += s.summary() + "\n"
+		e.news = e.news || s.hasNews()
+	}
+	if r.journal != nil { // who cannot keep that the run has ended must not tell it either
+		if err := r.journal.Flush(); err != nil {
+			return err
+		}
 	}
 	var err error
 	r.report.Hooks, err = e.do(r.plan.Hooks)
@@ -48,8 +55,11 @@ func (s *stageRun) doHooks() {
 	if report.StartedAt.IsZero() {
 		return
 	}
-	e := &ending{run: s.run, stage: s.spec.Name, status: report.Status, err: s.endError(), report: report, text: report.summary()}
-	done, err := e.do(s.spec.Hooks)
+	e := &ending{run: s.run, stage: s.spec.Name, status: report.Status, err: s.endError(), report: report, text: report.summary(), news: report.hasNews()}
+	s.setHooks(e.do(s.spec.Hooks))
+}
+
+func (s *stageRun) setHooks(done []HookReport, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hooks, s.hookErr = done, err
@@ -84,18 +94,41 @@ func (e *ending) do(h Hooks) (done []HookReport, err error) {
 	var errs []error
 	each := func(on string, hooks []Hook) {
 		for i := range hooks {
-			report := HookReport{On: on, Hook: hooks[i].String(), StartedAt: time.Now()}
-			if err := e.hook(&hooks[i], fmt.Sprintf("%s.%d", on, i)); err != nil {
-				report.Error = printable([]byte(err.Error()))
+			report, err := e.once(&hooks[i], HookID{e.stage, on, i, e.status})
+			if err != nil {
 				errs = append(errs, fmt.Errorf("%w: %s: %w", ErrHook, e.name(on), err))
 			}
-			report.EndedAt = time.Now()
 			done = append(done, report)
 		}
 	}
 	each(on, hooks)
 	each("on_exit", h.Exit)
 	return done, errors.Join(errs...)
+}
+
+// once does a hook, unless this very end has been told before: in this attempt at the run, or in an earlier
+// one, and no job has run since.
+func (e *ending) once(h *Hook, id HookID) (HookReport, error) {
+	journal, attempt := e.run.journal, e.run.values.Attempt
+	if journal != nil {
+		old, ok := journal.Hook(id)
+		switch {
+		case ok && old.Attempt == attempt && old.Report.Error != "":
+			return old.Report, errors.New(old.Report.Error)
+		case ok && old.Report.Error == "" && (old.Attempt == attempt || !e.news):
+			return old.Report, nil
+		}
+	}
+	report := HookReport{On: id.On, Hook: h.String(), StartedAt: time.Now()}
+	err := e.hook(h, fmt.Sprintf("%s.%d", id.On, id.Index))
+	if err != nil {
+		report.Error = printable([]byte(err.Error()))
+	}
+	report.EndedAt = time.Now()
+	if journal != nil {
+		err = errors.Join(err, journal.HookDone(&HookRecord{id, attempt, report}))
+	}
+	return report, err
 }
 
 func (e *ending) name(on string) string {
@@ -223,7 +256,11 @@ func (e *ending) errorValue() any {
 // submit makes a job of a hook. Its key is that of the hook in this run: where the server retains
 // results, a run that is started again after its hooks does not do them again.
 func (e *ending) submit(ctx context.Context, function, place string, payload []byte) error {
-	parts := KeyParts{Function: function, Scope: e.run.id, Kind: KeyJSON, Arguments: []any{"hook", e.stage, place, string(e.status)}}
+	id := []any{"hook", e.stage, place, string(e.status)}
+	if attempt := e.run.values.Attempt; attempt > 1 {
+		id = append(id, attempt)
+	}
+	parts := KeyParts{Function: function, Scope: e.run.id, Kind: KeyJSON, Arguments: id}
 	key, err := parts.Key()
 	if err != nil {
 		return err
@@ -236,6 +273,9 @@ func (e *ending) submit(ctx context.Context, function, place string, payload []b
 	set.wait()
 	return err
 }
+
+// hasNews reports whether the stage did anything that it had no answer for.
+func (s StageReport) hasNews() bool { return s.Done-s.Answered-s.Joined > 0 || s.Failed+s.Dropped > 0 }
 
 // summary is the stage in one line, for people.
 func (s StageReport) summary() string {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/geartrain/geartrain/gearman"
 )
@@ -20,8 +21,13 @@ type job struct {
 	hash    keyHash
 	twins   []int // places of later items with the same key; guarded by the stage's lock
 
-	submitted bool // set before the task is added
-	retries   int  // counted by callbacks, which do not run at the same time
+	arguments item      // what the key is made of
+	addedAt   time.Time // when it was submitted
+	submitted bool      // set before the task is added
+	retries   int       // counted by callbacks, which do not run at the same time
+	result    []byte    // as the worker sent it
+	attempt   int       // the one that gave it
+	outcome   Outcome   // OutcomeAnswered: the journal gave the result. Empty: a worker does
 }
 
 // jobMaker turns a stage's items into jobs: arguments, payload, key.
@@ -43,10 +49,7 @@ func newJobMaker(s *stageRun) (jobMaker, error) {
 		templates = append(templates, discoverTemplates(d)...)
 	}
 	m := jobMaker{stage: s}
-	scope := ""
-	if spec.Fresh == (Fresh{}) {
-		scope = s.run.id
-	}
+	scope := s.run.scopeOf(spec)
 	var err error
 	if m.keys, err = newKeyMaker(spec.Function, spec.Version, scope); err != nil {
 		return m, fmt.Errorf("key: %w", err)
@@ -103,6 +106,7 @@ func (m *jobMaker) fill(j *job, scope *Scope) error {
 	if keyed, err = evaluated(spec.Key, scope, keyed); err != nil {
 		return fmt.Errorf("key: %w", err)
 	}
+	j.arguments = keyed
 	if j.key, j.hash, err = m.keys.key(keyed); err != nil {
 		return fmt.Errorf("key: %w", err)
 	}
@@ -138,16 +142,19 @@ func (m *jobMaker) group(j *job) (string, error) {
 	return Text(v)
 }
 
-// submit starts the job, unless an equal one of the stage is its answer.
+// submit starts the job, unless an equal one of the stage, or one that ended before, is its answer.
 func (j *job) submit() {
 	s := j.stage
 	if s.frontier == nil && j.join() {
 		return
 	}
-	j.submitted = true
+	j.submitted, j.addedAt = true, time.Now()
 	s.mu.Lock()
 	s.progress.Open++
 	s.mu.Unlock()
+	if j.answer() {
+		return
+	}
 	s.set.add(gearman.Task{
 		Function: s.spec.Function, Payload: j.payload, Key: j.key,
 		Priority: s.spec.Priority, Timeout: s.run.plan.patience(s.spec), Retry: s.spec.Retry,

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,9 @@ type Run struct {
 	params    map[string]any
 	env       map[string]string
 	output    io.Writer
+	journal   Journal // nil: none
+	force     []string
+	retention time.Duration
 	stages    []*stageRun
 	events    events
 	startedAt time.Time
@@ -50,6 +54,7 @@ type Run struct {
 func (p *Plan) Start(ctx context.Context, runner *Runner, o RunOptions) (*Run, error) {
 	r := &Run{
 		plan: p, runner: runner, submitter: runner.submits(), output: o.Output,
+		journal: o.Journal, force: o.Force, retention: cmp.Or(o.Retain, DefaultRetain),
 		input: make(chan []byte), inputOver: make(chan struct{}), done: make(chan struct{}),
 	}
 	err := r.identify(o)
@@ -266,6 +271,25 @@ func (r *Run) CloseInput() { r.closing.Do(func() { close(r.inputOver) }) }
 // Drain stops adding jobs. Those that were submitted may end; Wait then returns with ErrDrained, unless
 // everything had been added already.
 func (r *Run) Drain() { r.drain(ErrDrained) }
+
+// CancelStage ends a stage as cancelled: no more of its jobs are added, and those that run are given up. It
+// returns how many those are. What has ended already stays as it is.
+func (r *Run) CancelStage(name string) (jobs int, err error) {
+	i := slices.IndexFunc(r.stages, func(s *stageRun) bool { return s.spec.Name == name })
+	if i < 0 {
+		return 0, fmt.Errorf("run %s: no stage %q", r.id, name)
+	}
+	s := r.stages[i]
+	p := s.snapshot()
+	s.mu.Lock()
+	begun := s.stop != nil
+	s.mu.Unlock()
+	if p.Status.Ended() || !begun {
+		return 0, nil
+	}
+	s.abort(ErrCancelled)
+	return p.Open + p.Waiting, nil
+}
 
 // Wait waits for the end of the run, see [Plan.Run].
 func (r *Run) Wait() (*Report, error) {

@@ -50,6 +50,9 @@ func (r *Runner) submits() submitter {
 	return clientSubmitter{r.Client}
 }
 
+// ForceAll in [RunOptions].Force stands for every stage.
+const ForceAll = "*"
+
 // RunOptions are what one run differs in from another. The zero value is a run without parameters,
 // now, that writes nothing.
 type RunOptions struct {
@@ -66,6 +69,17 @@ type RunOptions struct {
 
 	// Attempt is what expressions see as run.attempt. Default: 1.
 	Attempt int
+
+	// Journal keeps what became of the run, and answers what it has. Default: nothing is kept here; a server
+	// that retains results answers all the same.
+	Journal Journal
+
+	// Force names stages whose jobs run although there are results for them; [ForceAll] stands for all.
+	Force []string
+
+	// Retain is how long a server that can is asked to keep the jobs' results. A stage that takes older
+	// ones asks for more. Default: DefaultRetain; negative: not at all.
+	Retain time.Duration
 
 	// Input is sent to the run by [Plan.Run], which iterates over it in its own goroutine. Elements are
 	// text or JSON as the plan's input says, and are the run's from then on.

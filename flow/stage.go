@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 )
@@ -36,7 +37,11 @@ type stageRun struct {
 	set      taskSet
 	limit    int // of unanswered jobs
 
+	force      bool       // earlier results are no answer
+	completing sync.Mutex // held while a result is taken: callbacks bring some, the intake those that the journal has
+
 	jobs     context.Context         // of the task set
+	adding   context.Context         // as long as jobs are added
 	stop     context.CancelCauseFunc // no more jobs are added
 	cancel   context.CancelCauseFunc // and those that run are ended
 	begun    chan struct{}           // closed when jobs may start, or at the latest at the end
@@ -68,6 +73,7 @@ func newStageRun(r *Run, spec *Stage) *stageRun {
 		failures: newFailures(r.runner.TempDir),
 		limit:    r.runner.window(),
 	}
+	s.force = slices.Contains(r.force, spec.Name) || slices.Contains(r.force, ForceAll)
 	if spec.MaxParallel > 0 {
 		s.limit = spec.MaxParallel
 	}
@@ -102,7 +108,8 @@ func (s *stageRun) inOrder() iter.Seq2[[]byte, error] { return s.results.inOrder
 
 // do is the whole life of the stage. It is called once, in a goroutine of the run.
 func (s *stageRun) do(ctx context.Context) {
-	err := s.awaitNeeds(ctx)
+	defer s.open(ctx)()
+	err := s.awaitNeeds(s.adding)
 	run := true
 	if err == nil {
 		run, err = s.condition()
@@ -115,11 +122,15 @@ func (s *stageRun) do(ctx context.Context) {
 		s.end(Skipped, nil)
 	default:
 		s.begin()
-		err = s.work(ctx)
+		err = s.work(s.adding)
 		s.end(s.outcome(err))
 	}
 	close(s.ended)
 	s.ringReaders()
+	if err := s.recordStage(); err != nil {
+		s.setHooks(nil, err) // who cannot keep that the stage has ended must not tell it either
+		return
+	}
 	s.doHooks()
 }
 
@@ -168,20 +179,29 @@ func (s *stageRun) begin() {
 	s.progress.StartedAt = time.Now()
 	s.mu.Unlock()
 	s.run.events.report(Event{Run: s.run.id, Kind: StageStarted, Stage: s.spec.Name})
+	if err := s.recordStage(); err != nil {
+		s.abort(err)
+	}
+}
+
+// open makes the contexts of the stage within that of the run, and returns what ends them.
+func (s *stageRun) open(ctx context.Context) (end func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.adding, s.stop = context.WithCancelCause(ctx)
+	s.jobs, s.cancel = context.WithCancelCause(s.run.jobs)
+	return func() {
+		s.stop(nil)
+		s.cancel(nil)
+	}
 }
 
 // work feeds the task set and waits for all of it. The error says why not all input became jobs.
 func (s *stageRun) work(ctx context.Context) error {
-	adding, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	jobs, cancel := context.WithCancelCause(s.run.jobs)
-	defer cancel(nil)
-	s.stop, s.cancel, s.jobs = stop, cancel, jobs
-
-	s.set = s.run.submitter.open(jobs, s.limit)
+	s.set = s.run.submitter.open(s.jobs, s.limit)
 	var err error
 	if s.maker, err = newJobMaker(s); err == nil {
-		err = newIntake(s).run(adding)
+		err = newIntake(s).run(ctx)
 	}
 	s.closeInput()
 	<-s.barrier.opened
@@ -206,6 +226,8 @@ func (s *stageRun) outcome(err error) (Status, error) {
 	p, own := s.progress, s.err
 	s.mu.Unlock()
 	switch {
+	case errors.Is(own, ErrCancelled):
+		return Cancelled, own
 	case own != nil:
 		return Failure, own
 	case s.hasEnough(p, err):
@@ -241,7 +263,7 @@ func (s *stageRun) statusOf(err error) Status {
 		return Blocked
 	case errors.Is(err, ErrRunTimeout), errors.Is(err, context.DeadlineExceeded):
 		return TimedOut
-	case errors.Is(err, context.Canceled), s.run.isEnd(err):
+	case errors.Is(err, context.Canceled), errors.Is(err, ErrCancelled), s.run.isEnd(err):
 		return Cancelled
 	}
 	return Failure

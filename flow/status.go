@@ -40,15 +40,16 @@ type StageProgress struct {
 	Stage  string `json:"stage"`
 	Status Status `json:"status"`
 
-	Added   int `json:"added"`   // items that became jobs, or are waiting to become one
-	Waiting int `json:"waiting"` // of them: not submitted yet, because of the rate or the window
-	Open    int `json:"open"`    // submitted and not answered
-	Done    int `json:"done"`    // with a result
-	Failed  int `json:"failed"`  // without one, after the last attempt
-	Joined  int `json:"joined"`  // of Done and Failed: answered by an equal job of this stage
-	Dropped int `json:"dropped"` // added and never submitted, or ended by a cancel
-	Retries int `json:"retries"` // further attempts
-	Refused int `json:"refused"` // items over max_items that were not added
+	Added    int `json:"added"`    // items that became jobs, or are waiting to become one
+	Waiting  int `json:"waiting"`  // of them: not submitted yet, because of the rate or the window
+	Open     int `json:"open"`     // submitted and not answered
+	Done     int `json:"done"`     // with a result
+	Failed   int `json:"failed"`   // without one, after the last attempt
+	Joined   int `json:"joined"`   // of Done and Failed: answered by an equal job of this stage
+	Answered int `json:"answered"` // of Done: by an earlier result, so that no worker was asked
+	Dropped  int `json:"dropped"`  // added and never submitted, or ended by a cancel
+	Retries  int `json:"retries"`  // further attempts
+	Refused  int `json:"refused"`  // items over max_items that were not added
 
 	InputClosed bool      `json:"input_closed"` // no more items come from outside: Added is final, but for discovery
 	StartedAt   time.Time `json:"started_at,omitzero"`
