@@ -215,6 +215,9 @@ func (s *stageRun) snapshot() StageProgress {
 	if s.frontier != nil {
 		_, p.Refused = s.frontier.size()
 	}
+	if s.sample != nil {
+		p.LeftOut = s.sample.leftOut()
+	}
 	return p
 }
 

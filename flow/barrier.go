@@ -43,6 +43,13 @@ func (b *barrier) end() {
 	b.openIfDone()
 }
 
+// count is how many jobs are open.
+func (b *barrier) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.open
+}
+
 // close says that the input has ended. It may be called again.
 func (b *barrier) close() {
 	b.mu.Lock()

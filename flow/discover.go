@@ -32,6 +32,10 @@ func (j *job) discover(result item) error {
 		if !s.frontier.admit(next.hash) {
 			continue
 		}
+		if s.sample != nil {
+			s.sample.offer(sampled{job: next, hash: next.identity}, s.add)
+			continue
+		}
 		s.add()
 		queued, err := s.frontier.push(it)
 		if err != nil {

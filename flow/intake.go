@@ -138,6 +138,9 @@ func (in *intake) take(ctx context.Context, next sourced, ok bool) error {
 	case !ok && ctx.Err() != nil: // the reader stopped because of that
 		return context.Cause(ctx)
 	case !ok:
+		if err := in.startSample(ctx); err != nil {
+			return err
+		}
 		in.input = nil
 		s.mu.Lock()
 		s.whole = true
@@ -158,8 +161,11 @@ func (in *intake) takeFound(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	it, ok, err := s.frontier.pop()
-	if !ok || err != nil {
+	if err != nil {
 		return false, err
+	}
+	if !ok {
+		return in.nextLevel()
 	}
 	j, err := s.maker.make(it, in.nextPlace())
 	if err != nil {
@@ -178,6 +184,10 @@ func (in *intake) admit(ctx context.Context, e incoming) error {
 	}
 	j, err := s.maker.make(e.item, place)
 	if err == nil && s.frontier != nil && !s.frontier.admit(j.hash) {
+		return nil
+	}
+	if s.sample != nil {
+		s.sample.offer(sampled{job: j, err: err, hash: j.sampleHash(err)}, nil)
 		return nil
 	}
 	s.add()
@@ -241,6 +251,11 @@ func (in *intake) dropRest() {
 	}
 	if s.frontier != nil {
 		for range s.frontier.stop() {
+			s.drop()
+		}
+	}
+	if s.sample != nil {
+		for range s.sample.stop() {
 			s.drop()
 		}
 	}

@@ -19,7 +19,9 @@ type job struct {
 	payload []byte
 	key     string
 	hash    keyHash
-	twins   []int // places of later items with the same key; guarded by the stage's lock
+
+	identity keyHash // in a sampled run: of function and key arguments, the same in all runs
+	twins    []int   // places of later items with the same key; guarded by the stage's lock
 
 	arguments item      // what the key is made of
 	addedAt   time.Time // when it was submitted
@@ -37,6 +39,7 @@ type jobMaker struct {
 	evaluate bool  // some template is to be evaluated for each item
 	keys     keyMaker
 	command  *commandMaker // nil: not a command of the stage's own
+	identity *keyMaker     // of a sampled run
 }
 
 func newJobMaker(s *stageRun) (jobMaker, error) {
@@ -53,6 +56,13 @@ func newJobMaker(s *stageRun) (jobMaker, error) {
 	var err error
 	if m.keys, err = newKeyMaker(spec.Function, spec.Version, scope); err != nil {
 		return m, fmt.Errorf("key: %w", err)
+	}
+	if s.sample != nil {
+		identity, err := newKeyMaker(spec.Function, "", "")
+		if err != nil {
+			return m, fmt.Errorf("key: %w", err)
+		}
+		m.identity = &identity
 	}
 	if spec.Command != nil {
 		m.command = newCommandMaker(s.run.plan, spec, scope)
@@ -110,7 +120,10 @@ func (m *jobMaker) fill(j *job, scope *Scope) error {
 	if j.key, j.hash, err = m.keys.key(keyed); err != nil {
 		return fmt.Errorf("key: %w", err)
 	}
-	return nil
+	if m.identity != nil {
+		_, j.identity, err = m.identity.key(keyed)
+	}
+	return err
 }
 
 // evaluated is the value of a template, or otherwise when there is none.

@@ -31,6 +31,7 @@ type Run struct {
 	journal   Journal // nil: none
 	force     []string
 	retention time.Duration
+	sample    int // items of each stage; 0: all
 	stages    []*stageRun
 	events    events
 	startedAt time.Time
@@ -55,7 +56,8 @@ func (p *Plan) Start(ctx context.Context, runner *Runner, o RunOptions) (*Run, e
 	r := &Run{
 		plan: p, runner: runner, submitter: runner.submits(), output: o.Output,
 		journal: o.Journal, force: o.Force, retention: cmp.Or(o.Retain, DefaultRetain),
-		input: make(chan []byte), inputOver: make(chan struct{}), done: make(chan struct{}),
+		sample: max(o.Sample, 0),
+		input:  make(chan []byte), inputOver: make(chan struct{}), done: make(chan struct{}),
 	}
 	err := r.identify(o)
 	if err == nil {

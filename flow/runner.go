@@ -81,6 +81,11 @@ type RunOptions struct {
 	// ones asks for more. Default: DefaultRetain; negative: not at all.
 	Retain time.Duration
 
+	// Sample is the most items that a stage takes: those whose keys have the lowest hashes, whatever their
+	// order is, and in every run the same ones. Keys do not change, so the run without it, with the same
+	// ID, has these results already. A stage then begins when all of its input is there. Default: all items.
+	Sample int
+
 	// Input is sent to the run by [Plan.Run], which iterates over it in its own goroutine. Elements are
 	// text or JSON as the plan's input says, and are the run's from then on.
 	Input iter.Seq[[]byte]

@@ -33,6 +33,7 @@ type stageRun struct {
 	follows  bool      // places are those of the one stage that this streams from
 	order    *order    // of the input, when it is not that of the places; nil: it is
 	frontier *frontier // nil unless the stage feeds itself
+	sample   *sample   // nil unless the run is sampled
 	bell     bell      // rings when intake should look again
 	set      taskSet
 	limit    int // of unanswered jobs
@@ -77,8 +78,15 @@ func newStageRun(r *Run, spec *Stage) *stageRun {
 	if spec.MaxParallel > 0 {
 		s.limit = spec.MaxParallel
 	}
+	if r.sample > 0 {
+		s.sample = newSample(spec, r.sample)
+	}
 	if spec.Discover != nil {
-		s.frontier = newFrontier(r.runner.TempDir, spec.Discover.MaxItems)
+		most := spec.Discover.MaxItems
+		if s.sample != nil { // it keeps to that limit, in an order of its own
+			most = 0
+		}
+		s.frontier = newFrontier(r.runner.TempDir, most)
 	}
 	s.list = sync.OnceValues(func() ([]any, error) {
 		return s.results.list(r.runner.maxList(), s.places(), s.resultValue)

@@ -51,6 +51,8 @@ type StageProgress struct {
 	Retries  int `json:"retries"`  // further attempts
 	Refused  int `json:"refused"`  // items over max_items that were not added
 
+	LeftOut int `json:"left_out,omitempty"` // items that are not in the sample
+
 	InputClosed bool      `json:"input_closed"` // no more items come from outside: Added is final, but for discovery
 	StartedAt   time.Time `json:"started_at,omitzero"`
 	EndedAt     time.Time `json:"ended_at,omitzero"`

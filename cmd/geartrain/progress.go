@@ -263,6 +263,9 @@ func endedText(s flow.StageProgress) string {
 	if s.Dropped > 0 {
 		text += fmt.Sprintf(", %d dropped", s.Dropped)
 	}
+	if s.LeftOut > 0 {
+		text += fmt.Sprintf(", %d not in the sample", s.LeftOut)
+	}
 	if s.Status != flow.Success {
 		text = string(s.Status) + ": " + text
 	}

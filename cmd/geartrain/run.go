@@ -27,6 +27,7 @@ type runCommand struct {
 	params      []string
 	paramsFile  string
 	at          string
+	sample      int
 	concurrency int
 	noWorkers   bool
 	timeout     time.Duration
@@ -53,6 +54,7 @@ Exit codes: 0 done; 1 jobs failed; 2 wrong usage; 3 the file is not valid; 4 no 
 a signal.`,
 		Example: `  geartrain run hello.yaml
   geartrain run crawl.yaml -p seed=https://example.org/ -p max_depth=2 >report.txt
+  geartrain run crawl.yaml -p seed=https://example.org/ --sample 20
   geartrain run nightly.yaml -S queue.example:4730 --at 2026-11-22T00:00:00Z`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), args[0]) },
@@ -62,6 +64,7 @@ a signal.`,
 	flags.StringArrayVarP(&r.params, "param", "p", nil, "a parameter, name=value; may be repeated")
 	flags.StringVar(&r.paramsFile, "params", "", "JSON file with parameters; -p wins")
 	flags.StringVar(&r.at, "at", "", "the run's logical time, as 2026-11-22T10:18:34Z (default now); the same one is the same run")
+	flags.IntVar(&r.sample, "sample", 0, "take so many items of each stage, chosen by key: the same ones each time; 0 for all")
 	flags.IntVarP(&r.concurrency, "concurrency", "c", defaultConcurrency(), "commands at once in this process")
 	flags.BoolVar(&r.noWorkers, "no-workers", false, "run no commands here; workers elsewhere have the file")
 	flags.DurationVar(&r.timeout, "timeout", 0, "give the run up after this time, 0 for never")
@@ -150,7 +153,10 @@ func (r *runCommand) everybodyHere(plan *flow.Plan) error {
 
 // options are the run's parameters, logical time and id.
 func (r *runCommand) options(plan *flow.Plan) (flow.RunOptions, error) {
-	options := flow.RunOptions{ScheduledAt: time.Now().UTC().Truncate(time.Millisecond)}
+	options := flow.RunOptions{ScheduledAt: time.Now().UTC().Truncate(time.Millisecond), Sample: r.sample}
+	if r.sample < 0 {
+		return options, usageError("--sample %d: a number of items, 0 for all", r.sample)
+	}
 	if r.concurrency < 1 {
 		return options, usageError("-c %d: at least one command runs at a time; --no-workers runs none", r.concurrency)
 	}
@@ -254,6 +260,9 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 		if jsonErr := r.writeReport(report, output.kept.String()); err == nil {
 			err = jsonErr
 		}
+	}
+	if r.sample > 0 && err == nil && !r.quiet {
+		fmt.Fprintf(r.std.err, "a sample; all of it, with the same keys: %s\n", r.again(file, run))
 	}
 	return r.verdict(report, err, signal, r.again(file, run))
 }
