@@ -158,6 +158,23 @@ func TestAdminReadsWhatServersSay(t *testing.T) {
 	require.ErrorContains(t, err, "UNKNOWN_COMMAND Unknown server command")
 }
 
+func TestAdminReadsTheStore(t *testing.T) {
+	t.Parallel()
+	retained, err := answering(t, "f\tk\t3\t60\t3600\nno columns\n.\n").Retained(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []gearman.RetainedResult{{Function: "f", Key: "k", Size: 3, Age: time.Minute, Left: time.Hour}}, retained)
+	scheduled, err := answering(t, "H:1\tf\tk\t1700000000\n.\n").Scheduled(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []gearman.ScheduledJob{{Handle: "H:1", Function: "f", Key: "k", At: time.Unix(1700000000, 0)}}, scheduled)
+	g, err := answering(t, "durable\tyes\nsync\talways\nretention\tfetch-*=12h\nretention\tx=1h\ncancel\tyes\nattach\tyes\n"+
+		"payload-guard\treject\nretries\tyes\nlater\tnews\n.\n").Guarantees(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, gearman.Guarantees{Durable: gearman.Yes, Sync: "always", Retention: gearman.Yes, Retained: "fetch-*=12h x=1h",
+		PayloadGuard: "reject", Cancel: gearman.Yes, Attach: gearman.Yes, Retries: gearman.Yes}, g)
+	_, err = answering(t, "ERR UNKNOWN_COMMAND Unknown+server+command\r\n").Guarantees(t.Context())
+	require.ErrorIs(t, err, gearman.ErrUnsupported)
+}
+
 func TestAdminAgainstAHostileServer(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{

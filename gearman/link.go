@@ -100,6 +100,7 @@ type link struct {
 	writing bool          // the writer has taken bytes that are not written yet
 	turn    chan struct{} // closed when the writer took or wrote something; nil: nobody waits for that
 	err     error         // why the link ended; nil while it lives
+	grabs   grabbing      // of a worker
 }
 
 // newLink takes conn over and starts its writer, which close waits for.

@@ -2,6 +2,7 @@ package gearman
 
 import (
 	"cmp"
+	"hash/crc32"
 	"hash/fnv"
 	"slices"
 )
@@ -38,6 +39,23 @@ func (rendezvous) Pick(function, key string, servers []string) []string {
 		order[i] = s.server
 	}
 	return order
+}
+
+// PerlSelector chooses as Perl's Gearman::Client does, by CRC-32 of the key and the position of a server
+// in the configuration: equal keys of Go and Perl clients meet on one server if both name the same
+// servers in the same order. The function does not count. When a server is down the next one of the
+// list is tried; Perl's client gives up there. Tasks with the key "-" go by their payload in Perl, and
+// by the key here.
+type PerlSelector struct{}
+
+// Pick implements [Selector].
+func (PerlSelector) Pick(_, key string, servers []string) []string {
+	if len(servers) < 2 {
+		return servers
+	}
+	hash := int(crc32.ChecksumIEEE([]byte(key)) >> 16 & 0x7fff)
+	first := hash % len(servers)
+	return slices.Concat(servers[first:], servers[:first])
 }
 
 // score is FNV-1a over the three, finished as in MurmurHash3, since FNV alone spreads short keys

@@ -35,7 +35,9 @@ type TaskSet struct {
 	room  sync.Cond  // a place in the limit is free
 	news  sync.Cond  // all is done, or there is a result to be ranged over
 	limit int        // 0: none
-	taken int        // places
+	holds bool       // Hold was called, and neither Release nor Wait after it
+	held  []*submission
+	taken int // places
 	open  map[*pending]struct{}
 	due   []*pending // retries whose time has come, waiting for a place
 	cause error      // of Cancel or of the context's end
@@ -95,6 +97,24 @@ func (s *TaskSet) SetLimit(n int) {
 	s.limit = max(n, 0)
 }
 
+// Hold keeps back what is added from now on until [TaskSet.Release] or the next Wait, for those who know
+// task sets that start there. A limit of the set does not go with it: what is held takes places, and
+// Add waits for one.
+func (s *TaskSet) Hold() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holds = true
+}
+
+// Release submits what was held, in the order in which it was added, and holds no more.
+func (s *TaskSet) Release() {
+	s.mu.Lock()
+	defer s.unlock()
+	s.holds = false
+	s.outgoing = append(s.outgoing, s.held...)
+	s.held = nil
+}
+
 // Results iterates over the tasks' answers in the order in which they came, and ends when every task
 // that was added has ended. The error is a *[TaskError]; the Result beside it has the Task only.
 //
@@ -126,6 +146,7 @@ func (s *TaskSet) Wait() error { return s.WaitContext(context.Background()) }
 // WaitContext is Wait until ctx ends; it then returns the context's cause and the tasks go on. What is
 // done by then and what is open says [TaskSet.Progress].
 func (s *TaskSet) WaitContext(ctx context.Context) error {
+	s.Release()
 	stop := context.AfterFunc(ctx, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -193,7 +214,8 @@ func (s *TaskSet) start(p *pending, err error) {
 	}
 }
 
-// admit opens p and gives it a place. It returns what is to be submitted, or nil if p has failed.
+// admit opens p and gives it a place. It returns what is to be submitted, or nil if p has failed or is
+// held.
 func (s *TaskSet) admit(p *pending, err error) *submission {
 	s.mu.Lock()
 	defer s.unlock()
@@ -216,7 +238,12 @@ func (s *TaskSet) admit(p *pending, err error) *submission {
 	if !p.task.Deadline.IsZero() {
 		p.deadline = time.AfterFunc(time.Until(p.task.Deadline), p.expire)
 	}
-	return p.submit()
+	sub := p.submit()
+	if s.holds {
+		s.held = append(s.held, sub)
+		return nil
+	}
+	return sub
 }
 
 // watchContexts makes the set end with its context and with its client, for as long as it has tasks.

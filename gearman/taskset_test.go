@@ -510,3 +510,39 @@ func TestRetryDelays(t *testing.T) {
 	}
 	require.False(t, slices.Equal(jittered, []time.Duration{time.Hour, time.Hour, time.Hour, time.Hour}))
 }
+
+// Those who know task sets that start at wait can have it so.
+func TestHold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(t)
+		set := f.client().NewTaskSet(t.Context())
+		set.Hold()
+		set.Add(Task{Function: "f", Key: "1"})
+		set.Add(Task{Function: "f", Key: "2"})
+		late := set.Add(Task{Function: "f", Key: "late", Deadline: time.Now().Add(time.Second)})
+		_, err := late.Wait(t.Context())
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Empty(t, f.conns, "nothing was submitted")
+		set.Release()
+		s := f.accept()
+		for _, want := range []string{"1", "2"} {
+			_, key, _ := s.take("H:" + want)
+			require.Equal(t, want, key)
+			s.send(protocol.WorkComplete, "H:"+want, "")
+		}
+		set.Add(Task{Function: "f", Key: "3"})
+		_, key, _ := s.take("H:3")
+		require.Equal(t, "3", key)
+		s.send(protocol.WorkComplete, "H:3", "")
+		set.Hold()
+		set.Add(Task{Function: "f", Key: "4"})
+		synctest.Wait()
+		go func() {
+			s.take("H:4")
+			s.send(protocol.WorkComplete, "H:4", "")
+		}()
+		require.ErrorIs(t, set.Wait(), context.DeadlineExceeded)
+		require.Equal(t, Progress{Added: 5, Completed: 4, Failed: 1}, set.Progress())
+	})
+}

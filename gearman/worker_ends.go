@@ -121,10 +121,10 @@ func splitAsks(asks []ask, l *link) (same ask, others []ask) {
 	return same, others
 }
 
-// append appends the packets of an ask.
+// append appends the packets of an ask. It is called under the link's lock.
 func (a ask) append(dst []byte) []byte {
 	for range a.grabs {
-		dst = protocol.AppendPacket(dst, protocol.Request, protocol.GrabJobUniq)
+		dst = a.link.grabs.append(dst)
 	}
 	if a.sleep {
 		dst = protocol.AppendPacket(dst, protocol.Request, protocol.PreSleep)

@@ -16,15 +16,17 @@ func (s *station) handle(l *link, p *protocol.Packet) error {
 	}
 	switch p.Type {
 	case protocol.JobAssign, protocol.JobAssignUniq, protocol.JobAssignAll:
+		l.grabKnown()
 		return s.assigned(l, p)
 	case protocol.NoJob:
+		l.grabKnown()
 		s.worker.post(s.worker.slots.noJob(s.src))
 	case protocol.Noop:
 		s.worker.post(s.worker.slots.noop(s.src))
 	case protocol.JobCancel:
 		s.cancel(p)
 	case protocol.OptionRes, protocol.Error:
-		s.answered(p)
+		s.answered(l, p)
 	case protocol.EchoRes:
 		if string(p.Arg(0)) == farewell && s.rested.Err() != nil {
 			return errFarewell
@@ -74,10 +76,11 @@ func (s *station) cancel(p *protocol.Packet) {
 }
 
 // answered takes OPTION_RES and ERROR. The answers to options come first and in order; an ERROR after
-// them is about the end of a job that the server knows no more, and is no reason to stop.
-func (s *station) answered(p *protocol.Packet) {
+// them is about a grab of a kind that the server does not know, or about the end of a job that it knows
+// no more, and is no reason to stop.
+func (s *station) answered(l *link, p *protocol.Packet) {
 	if len(s.options) == 0 {
-		if p.Type == protocol.Error {
+		if p.Type == protocol.Error && !l.grabRefused(clipped(p.Arg(0))) {
 			s.logger.Debug("error from the job server", slog.String("code", quoted(p.Arg(0))), slog.String("text", quoted(p.Arg(1))))
 		}
 		return
