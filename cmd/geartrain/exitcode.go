@@ -15,7 +15,7 @@ type exitCode int
 const (
 	exitDone        exitCode = 0   // all well, also when there was nothing to do
 	exitFailed      exitCode = 1   // jobs failed, or anything without a code of its own
-	exitUsage       exitCode = 2   // wrong usage
+	exitUsage       exitCode = 2   // wrong usage; of the server it is 1, as in gearmand
 	exitInvalid     exitCode = 3   // the file is not valid
 	exitNoServer    exitCode = 4   // no server reachable, or lost for too long; or a file is not readable
 	exitTimeout     exitCode = 5   // the run or the wait timed out

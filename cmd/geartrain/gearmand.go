@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -9,8 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -44,8 +45,8 @@ type gearmandFlags struct {
 func (f *gearmandFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVarP(&f.version, "version", "V", false, "print the version and end")
 	flags.BoolVar(&f.checkArgs, "check-args", false, "check the command line and end")
-	flags.BoolVar(&f.ssl, "ssl", false, "refused: TLS is not built in yet")
-	flags.StringVar(&f.config, "config-file", "", "read options from a file, one name=value in a line; the command line wins")
+	flags.BoolVar(&f.ssl, "ssl", false, "refused, except by --check-args: TLS is not built in yet")
+	flags.StringVar(&f.config, "config-file", "", "read options from a file, one name=value or --name value in a line; the command line wins")
 	flags.BoolVarP(&f.daemon, "daemon", "d", false, "go to the background; the command returns once the server listens")
 	flags.IntVarP(&f.descriptors, "file-descriptors", "f", 0, "limit of open files (default what the system allows)")
 	flags.StringVarP(&f.user, "user", "u", "", "become this user after the ports are open")
@@ -119,10 +120,18 @@ func (f *gearmandFlags) meaningless(flags *pflag.FlagSet) []string {
 	return lines
 }
 
+// asGearmand gives wrong usage the exit code that it has in gearmand, for programs that look at it.
+func asGearmand(err error) error {
+	if coded, ok := errors.AsType[*codedError](err); ok {
+		coded.code = exitFailed
+	}
+	return err
+}
+
 // configFileArgument accepts gearmand's @FILE and nothing else.
-func configFileArgument(_ *cobra.Command, args []string) error {
+func configFileArgument(args []string) error {
 	if len(args) > 1 || len(args) == 1 && !strings.HasPrefix(args[0], "@") {
-		return fmt.Errorf("unexpected argument %q", args[0])
+		return usageError("unexpected argument %q; usage: geartrain server [@CONFIG-FILE]", args[len(args)-1])
 	}
 	return nil
 }
@@ -149,33 +158,46 @@ func (f *gearmandFlags) readConfig(flags *pflag.FlagSet, args []string) error {
 		if text = strings.TrimSpace(text); text == "" {
 			continue
 		}
-		option, value, _ := strings.Cut(text, "=")
-		option, value = strings.TrimSpace(option), strings.TrimSpace(value)
-		if given[option] {
+		option, value := configOption(text)
+		flag := flags.Lookup(option)
+		if flag == nil && len(option) == 1 {
+			flag = flags.ShorthandLookup(option)
+		}
+		if flag == nil {
+			return &codedError{exitInvalid, fmt.Errorf("%s:%d: unknown option %q", name, n, option)}
+		}
+		if given[flag.Name] {
 			continue
 		}
-		if err := setOption(flags, option, value); err != nil {
+		if value == "" && flag.NoOptDefVal != "" {
+			value = flag.NoOptDefVal
+		}
+		if err := flags.Set(flag.Name, value); err != nil {
 			return &codedError{exitInvalid, fmt.Errorf("%s:%d: %w", name, n, err)}
 		}
 	}
 	return lines.Err()
 }
 
-func setOption(flags *pflag.FlagSet, option, value string) error {
-	flag := flags.Lookup(option)
-	if flag == nil {
-		return fmt.Errorf("unknown option %q", option)
+// configOption takes a line of a configuration file apart: "name=value", "name value" and "name", as on
+// the command line with or without dashes.
+func configOption(text string) (name, value string) {
+	text = strings.TrimLeft(text, "-")
+	end := strings.IndexFunc(text, func(r rune) bool { return r == '=' || unicode.IsSpace(r) })
+	if end < 0 {
+		return text, ""
 	}
-	if value == "" && flag.NoOptDefVal != "" {
-		value = flag.NoOptDefVal
-	}
-	return flags.Set(option, value)
+	value = strings.TrimSpace(text[end:])
+	return text[:end], strings.TrimSpace(strings.TrimPrefix(value, "="))
 }
 
 // check finds what is wrong with the options.
 func (f *gearmandFlags) check() error {
-	if f.ssl {
-		return usageError("--ssl: TLS is not built in yet; nothing was started")
+	if f.ssl && !f.checkArgs {
+		return usageError("--ssl: TLS is not built in yet; nothing was started; leave it out, or put a TLS proxy in front")
+	}
+	if f.louder > 2 {
+		return usageError("-%s: -vv logs all there is", strings.Repeat("v", f.louder))
 	}
 	if f.verbose != "" && f.logLevel() == "" {
 		return usageError("--verbose %q: it is one of FATAL, ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFO and DEBUG", f.verbose)

@@ -45,10 +45,13 @@ func newServerCommand(std *streams, logging *logFlags) *cobra.Command {
 		Long: `The job server speaks Gearman on port 4730 of loopback, unless told otherwise. It keeps its queues in
 memory. It stays in the foreground and logs to standard error. SIGTERM, SIGINT and SIGUSR1 end it gracefully: it takes
 no new work and delivers what runs, for --drain-timeout; a second signal ends it at once. Every option of gearmand
-1.1 is accepted; one that has no meaning here says so in a line of the log.`,
-		Args: configFileArgument,
-		RunE: s.run,
+1.1 is accepted; one that has no meaning here says so in a line of the log. As with gearmand, whatever goes wrong is
+exit code 1.`,
+		RunE: func(cmd *cobra.Command, args []string) error { return asGearmand(s.run(cmd, args)) },
 	}
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return asGearmand(usageError("%w; see: %s --help", err, cmd.CommandPath()))
+	})
 	cmd.Flags().SortFlags = false
 	s.register(cmd.Flags())
 	return cmd
@@ -65,6 +68,9 @@ func (s *serverCommand) register(flags *pflag.FlagSet) {
 }
 
 func (s *serverCommand) run(cmd *cobra.Command, args []string) error {
+	if err := configFileArgument(args); err != nil {
+		return err
+	}
 	if err := s.old.readConfig(cmd.Flags(), args); err != nil {
 		return err
 	}
