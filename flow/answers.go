@@ -47,6 +47,7 @@ func (j *job) retried(retry int, err error) {
 }
 
 func (j *job) warned(p []byte) {
+	j.record(j.place, OutcomeWarned, func(to *JobRecord) { to.Message, to.Attempt = printable(p), j.retries+1 })
 	j.stage.report(j, Event{Kind: JobWarning, Place: j.place, Attempt: j.retries + 1, Text: printable(p)})
 }
 

@@ -56,6 +56,7 @@ const (
 	OutcomeJoined   Outcome = "joined"   // the item is equal to another one of the stage, and shares its end
 	OutcomeFailed   Outcome = "failed"   // after the last attempt
 	OutcomeRetried  Outcome = "retried"  // an attempt failed, and there will be another
+	OutcomeWarned   Outcome = "warned"   // nothing yet: the worker sent a warning
 )
 
 // JobRecord is what happened to the job of one item. It is all that [KeyParts] are made of, with the
@@ -70,7 +71,7 @@ type JobRecord struct {
 	Result    []byte // of OutcomeDone: as the worker sent it
 	Attempt   int    // the last one, from 1; 0: none was made
 	Reason    string // of failures: as in JobFailure
-	Message   string
+	Message   string // of failures and warnings
 	AddedAt   time.Time // when it was submitted
 	EndedAt   time.Time
 }

@@ -51,6 +51,8 @@ var layers = []layer{
 		"imports run one way"},
 	{"./flow", nil, nil, []string{"./server/..."},
 		"pipelines run on any job server"},
+	{"./flow/runs", []string{"./flow", "./gearman"}, nil, []string{"./server/..."},
+		"the life of runs needs a client, not a server"},
 }
 
 // testLibraries are for tests, and for packages that serve tests, whose names end in "test".
