@@ -67,11 +67,11 @@ type JobRecord struct {
 	Key       string
 	Outcome   Outcome
 	Item      Datum
-	Arguments Datum  // what the key is made of
-	Result    []byte // of OutcomeDone: as the worker sent it
-	Attempt   int    // the last one, from 1; 0: none was made
-	Reason    string // of failures: as in JobFailure
-	Message   string // of failures and warnings
+	Arguments Datum     // what the key is made of
+	Result    []byte    // of OutcomeDone: as the worker sent it
+	Attempt   int       // the last one, from 1; 0: none was made
+	Reason    string    // of failures: as in JobFailure
+	Message   string    // of failures and warnings
 	AddedAt   time.Time // when it was submitted
 	EndedAt   time.Time
 }
