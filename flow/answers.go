@@ -92,6 +92,7 @@ func (j *job) fail(err error) {
 
 // lose ends a job that was cut off by the end of the stage.
 func (j *job) lose() {
+	j.recordCut()
 	for range len(j.stage.land(j, answer{j.place, true})) + 1 {
 		j.stage.drop()
 	}

@@ -90,6 +90,9 @@ func (h *Hooks) of(s Status) (on string, hooks []Hook) {
 }
 
 func (e *ending) do(h Hooks) (done []HookReport, err error) {
+	if e.run.runner.Tape != nil {
+		return nil, nil
+	}
 	on, hooks := h.of(e.status)
 	var errs []error
 	each := func(on string, hooks []Hook) {

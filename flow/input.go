@@ -104,8 +104,11 @@ func (s *stageRun) stageItems(ctx context.Context) iter.Seq2[incoming, error] {
 	}
 }
 
-// streams reports whether results are taken as they arrive. A list of all of them needs the barrier.
-func (s *stageRun) streams() bool { return s.spec.Input.Stream && !s.spec.Input.Gather }
+// streams reports whether results are taken as they arrive. A list of all of them needs the barrier, and so
+// does a tape, on which nothing is to be left to chance.
+func (s *stageRun) streams() bool {
+	return s.spec.Input.Stream && !s.spec.Input.Gather && s.run.runner.Tape == nil
+}
 
 // arrivals gives results as they come, until all the stages that they come from have ended.
 func (s *stageRun) arrivals(ctx context.Context) iter.Seq2[incoming, error] {

@@ -29,6 +29,7 @@ type job struct {
 	retries   int       // counted by callbacks, which do not run at the same time
 	result    []byte    // as the worker sent it
 	attempt   int       // the one that gave it
+	played    bool      // the tape said how it ends
 	outcome   Outcome   // OutcomeAnswered: the journal gave the result. Empty: a worker does
 }
 
@@ -165,7 +166,7 @@ func (j *job) submit() {
 	s.mu.Lock()
 	s.progress.Open++
 	s.mu.Unlock()
-	if j.answer() {
+	if j.play() || j.answer() {
 		return
 	}
 	s.set.add(gearman.Task{

@@ -150,17 +150,25 @@ func (j *job) answer() bool {
 // record keeps what happened to the item at a place. What cannot be kept ends the stage.
 func (j *job) record(place int, outcome Outcome, fill func(*JobRecord)) {
 	s := j.stage
-	if s.run.journal == nil {
+	if s.run.journal == nil && s.run.runner.Tape == nil {
 		return
 	}
-	r := JobRecord{
-		Stage: s.spec.Name, Place: place, Key: j.key, Outcome: outcome,
+	r := j.newRecord(place, outcome)
+	fill(&r)
+	err := j.recordOnTape(&r)
+	if s.run.journal != nil && err == nil {
+		err = s.run.journal.Job(s.spec, &r)
+	}
+	if err != nil {
+		s.abort(err)
+	}
+}
+
+func (j *job) newRecord(place int, outcome Outcome) JobRecord {
+	return JobRecord{
+		Stage: j.stage.spec.Name, Place: place, Key: j.key, Outcome: outcome,
 		Item: j.item.datum(), Arguments: j.arguments.datum(),
 		AddedAt: j.addedAt, EndedAt: time.Now(),
-	}
-	fill(&r)
-	if err := s.run.journal.Job(s.spec, &r); err != nil {
-		s.abort(err)
 	}
 }
 

@@ -16,7 +16,8 @@ const (
 	DefaultMaxList = 64 << 20
 )
 
-// Runner is how pipelines are run. Only Client is required. A Runner may be used for many runs at
+// Runner is how pipelines are run. Only Client is required, and not even that with a
+// Tape. A Runner may be used for many runs at
 // once; its fields must not change meanwhile.
 type Runner struct {
 	Client *gearman.Client
@@ -37,6 +38,9 @@ type Runner struct {
 	// safe for concurrent use. Default: discarded.
 	Stderr io.Writer
 
+	// Tape plays what became of jobs before, in tests. Default: none.
+	Tape Tape
+
 	submitter submitter // in place of Client, for tests
 }
 
@@ -46,6 +50,9 @@ func (r *Runner) maxList() int64 { return cmp.Or(max(r.MaxList, 0), DefaultMaxLi
 func (r *Runner) submits() submitter {
 	if r.submitter != nil {
 		return r.submitter
+	}
+	if r.replays() {
+		return noServer{}
 	}
 	return clientSubmitter{r.Client}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -78,8 +79,11 @@ func newStageRun(r *Run, spec *Stage) *stageRun {
 	if spec.MaxParallel > 0 {
 		s.limit = spec.MaxParallel
 	}
-	if r.sample > 0 {
+	switch {
+	case r.sample > 0:
 		s.sample = newSample(spec, r.sample)
+	case r.runner.Tape != nil && spec.Discover != nil:
+		s.sample = newSample(spec, math.MaxInt) // all, and in an order that is not chance
 	}
 	if spec.Discover != nil {
 		most := spec.Discover.MaxItems

@@ -36,6 +36,7 @@ func newRoot(std *streams) *cobra.Command {
 		newRunCommand(std, &logging),
 		newValidateCommand(std),
 		newGraphCommand(std),
+		newTestCommand(std, &logging),
 		newWorkerCommand(std, &logging),
 		newDoCommand(std, &logging),
 		newServerCommand(std, &logging),
