@@ -5,6 +5,7 @@ const (
 	reasonTimeout   = "timeout"
 	reasonLost      = "worker lost"
 	reasonCancelled = "cancelled"
+	reasonPayload   = "payload lost"
 )
 
 func (s *State) cancelJob(ev *CancelJob) {
@@ -62,6 +63,11 @@ func (s *State) waitingJobs(f *function) []uint32 {
 	for _, t := range s.schedule.heap {
 		if s.jobs.at(t.slot).function == f.id {
 			slots = append(slots, t.slot)
+		}
+	}
+	for _, a := range s.awaited {
+		if j := s.awaitedJob(a); j != nil && j.state == Pending && j.function == f.id {
+			slots = append(slots, a.slot)
 		}
 	}
 	return slots

@@ -24,7 +24,7 @@ func (s *State) checkJobs() error {
 			return fmt.Errorf("job %d is not found by its serial", j.serial)
 		case j.serial > s.serial || j.priority > Low:
 			return fmt.Errorf("job %d: serial over %d or priority %d", j.serial, s.serial, j.priority)
-		case j.state < Scheduled || j.state > Running:
+		case j.state < Scheduled || j.state > Pending:
 			return fmt.Errorf("job %d is in no state", j.serial)
 		case j.state != Running && !j.wanted():
 			return fmt.Errorf("job %d is %s and nobody wants it", j.serial, j.state)
@@ -32,7 +32,7 @@ func (s *State) checkJobs() error {
 			return fmt.Errorf("job %d is %s with attempt slot %d", j.serial, j.state, j.attempt)
 		case j.state == Scheduled && j.timer == 0 || j.state == Queued && j.timer != 0:
 			return fmt.Errorf("job %d is %s with timer %d", j.serial, j.state, j.timer)
-		case j.key != noKey && s.findKey(s.functionSlab.at(j.function), s.keyOfJob(j)) != slot:
+		case j.key != noKey && !s.foundByKey(slot, j):
 			return fmt.Errorf("job %d is not found by its key", j.serial)
 		}
 		if err := s.checkSeats(slot, j); err != nil {
@@ -40,6 +40,16 @@ func (s *State) checkJobs() error {
 		}
 	}
 	return nil
+}
+
+// foundByKey says that the index of keys leads to j.
+func (s *State) foundByKey(slot uint32, j *job) bool {
+	key := jobKey{j.key, s.unique(j)}
+	if j.key == payloadKey {
+		d := s.digest(j)
+		key.text = d[:]
+	}
+	return s.findKey(s.functionSlab.at(j.function), key) == slot
 }
 
 func (s *State) checkSeats(slot uint32, j *job) error {
@@ -218,7 +228,7 @@ func (x *index) check(want int) error {
 func (s *State) checkTimers() error {
 	scheduled := 0
 	for _, f := range s.functions {
-		scheduled += f.waiting() - f.ready()
+		scheduled += f.deferred()
 	}
 	if scheduled != len(s.schedule.heap) {
 		return fmt.Errorf("%d scheduled jobs, %d timers", scheduled, len(s.schedule.heap))

@@ -23,6 +23,18 @@ type Config struct {
 	// zero: no limit.
 	DeadLetterBytes int
 
+	// Durable says that what [State.Ops] asks for is stored, and answered with [Committed] or
+	// [NotCommitted]. Without it nothing is asked for.
+	Durable bool
+
+	// KeepBody is the longest payload or result that is kept in memory although it is in the store.
+	// Zero: 256. Less than zero: none.
+	KeepBody int
+
+	// FirstSerial is the number of the first job, if no restored one is higher. A server gives the
+	// microseconds of its clock, so that handles of two lives never meet. Zero: 1.
+	FirstSerial uint64
+
 	// Exceptions makes every client get WORK_EXCEPTION, as if it had asked for the option.
 	Exceptions bool
 
@@ -64,4 +76,6 @@ const (
 	maxPrefix          = 63 - 20 // a handle without its longest number
 	defaultDeadLetters = 1000
 	defaultDeadBytes   = 64 << 20
+	defaultKeepBody    = 256
+	maxStored          = 1<<16 - 1 // bytes of a name in a record
 )

@@ -5,15 +5,23 @@ import (
 	"iter"
 	"slices"
 	"time"
+
+	"github.com/geartrain/geartrain/gearman/protocol"
+	"github.com/geartrain/geartrain/server/store"
 )
 
 // DeadLetter is a background job that used up its attempts.
 type DeadLetter struct {
 	Handle, Function, Unique string
 	Priority                 Priority
+	Size                     int    // of the payload
 	Payload                  []byte // the state's own; not to be changed
 	Died                     time.Time
-	History                  []LostAttempt // the last ones, oldest first
+
+	// Body says that the payload is in the store, in the record of that number. Zero: it is Payload.
+	Body store.ID
+
+	History []LostAttempt // the last ones, oldest first
 }
 
 // LostAttempt is one attempt that came to nothing.
@@ -30,14 +38,19 @@ const maxHistory = 16
 // deadLetter is a DeadLetter and what else makes it a job again.
 type deadLetter struct {
 	DeadLetter
+	serial  uint64
 	reducer []byte
+	digest  digest
+	created int64
+	stored  bool   // there is a record of it
+	again   uint64 // the job it becomes as soon as that is stored; 0: it is a dead letter
 }
 
 // DeadLetters lists the dead letters, the oldest first.
 func (s *State) DeadLetters() iter.Seq[DeadLetter] {
 	return func(yield func(DeadLetter) bool) {
 		for _, d := range s.dead {
-			if !yield(d.DeadLetter) {
+			if d.again == 0 && !yield(d.DeadLetter) {
 				return
 			}
 		}
@@ -68,18 +81,40 @@ func (s *State) deadFits(n int64) bool {
 // forgetDead takes the i-th dead letter out.
 func (s *State) forgetDead(i int) {
 	s.deadBytes -= s.dead[i].bytes()
+	if s.dead[i].again != 0 {
+		s.revivals--
+	}
 	s.dead = slices.Delete(s.dead, i, i+1)
 }
 
 func (s *State) findDead(handle []byte) int {
-	return slices.IndexFunc(s.dead, func(d *deadLetter) bool { return d.Handle == string(handle) })
+	return slices.IndexFunc(s.dead, func(d *deadLetter) bool { return d.again == 0 && d.Handle == string(handle) })
+}
+
+// reviving is the dead letter that becomes the job with that serial, -1 if none does.
+func (s *State) reviving(serial uint64) int {
+	if s.revivals == 0 {
+		return -1
+	}
+	return slices.IndexFunc(s.dead, func(d *deadLetter) bool { return d.again == serial })
+}
+
+// dropDeadAt forgets the i-th dead letter, also in the store.
+func (s *State) dropDeadAt(i int) {
+	if d := s.dead[i]; d.stored {
+		s.op(store.Delete, d.serial, nil, nil, false)
+	}
+	s.forgetDead(i)
 }
 
 // recordLoss notes that the running attempt of j came to nothing.
 func (s *State) recordLoss(j *job, reason string) {
-	if s.cfg.JobRetries <= 0 {
-		return // no job of this queue will ever be a dead letter
+	if s.cfg.JobRetries > 0 { // else no job of this queue will ever be a dead letter
+		s.noteLoss(j, reason)
 	}
+}
+
+func (s *State) noteLoss(j *job, reason string) {
 	a := s.attempts.at(j.attempt)
 	worker := a.worker.name
 	if worker == "" {
@@ -98,38 +133,62 @@ func (s *State) recordLoss(j *job, reason string) {
 	})
 }
 
-// bury makes a dead letter of a job that is about to be removed. The oldest ones make room for it.
-func (s *State) bury(j *job) {
+// bury makes a dead letter of a job that is about to be removed, if it is a background job. The oldest
+// ones make room for it. It returns what whoever hears of the job's end waits for.
+func (s *State) bury(j *job) uint64 {
+	if !j.background {
+		return s.dropRecord(j)
+	}
 	s.counters.DeadLetters++
 	d := s.deadLetterOf(j)
 	n := d.bytes()
 	if limit := int64(s.cfg.DeadLetterBytes); s.cfg.DeadLetters < 0 || limit > 0 && n > limit {
 		s.counters.DeadDropped++
-		return
+		return s.dropRecord(j)
 	}
 	d.Payload = bytes.Clone(d.Payload)
 	for !s.deadFits(n) {
 		s.counters.DeadDropped++
-		s.forgetDead(0)
+		s.dropDeadAt(0)
 	}
 	s.dead = append(s.dead, d)
 	s.deadBytes += n
+	if j.record == 0 {
+		return 0
+	}
+	s.forgetRecord(j)
+	d.stored = true
+	kind := store.PutHead
+	if d.Size == 0 { // perhaps since it was lost
+		kind = store.Put
+	}
+	return s.op(kind, d.serial, d.head(), nil, false)
 }
 
 // deadLetterOf describes j. The payload is j's own.
 func (s *State) deadLetterOf(j *job) *deadLetter {
-	return &deadLetter{
+	d := &deadLetter{
 		DeadLetter: DeadLetter{
 			Handle:   string(s.handle(j)),
 			Function: string(s.functionSlab.at(j.function).name),
 			Unique:   string(s.unique(j)),
 			Priority: j.priority,
+			Size:     int(j.payloadLen),
 			Payload:  s.payload(j),
 			Died:     s.now,
 			History:  s.history[j.serial],
 		},
+		serial:  j.serial,
 		reducer: bytes.Clone(s.reducer(j)),
 	}
+	if j.record != 0 {
+		r := s.records.at(j.record)
+		d.digest, d.created = r.digest, r.created
+	}
+	if j.away {
+		d.Payload, d.Body = nil, store.ID(j.serial)
+	}
+	return d
 }
 
 func (s *State) retryDead(ev *RetryDead) {
@@ -138,10 +197,16 @@ func (s *State) retryDead(ev *RetryDead) {
 		return
 	}
 	d := s.dead[i]
+	payload := d.Payload
+	if d.Body != 0 {
+		if payload = ev.Payload; digestOf(payload) != d.digest {
+			return
+		}
+	}
 	again := &Submit{
 		Function:   []byte(d.Function),
 		Unique:     []byte(d.Unique),
-		Payload:    d.Payload,
+		Payload:    payload,
 		Owned:      true,
 		Priority:   d.Priority,
 		Background: true,
@@ -151,18 +216,45 @@ func (s *State) retryDead(ev *RetryDead) {
 	if f == nil {
 		return
 	}
-	if s.findKey(f, keyOf(again)) != 0 {
+	if s.findKey(f, s.keyOf(again)) != 0 {
+		s.release(f)
+		return
+	}
+	slot, j := s.newJob(f, again)
+	if s.cfg.Durable {
+		d.again = j.serial
+		s.revivals++
+		s.beginStored(slot, j, 0)
 		return
 	}
 	s.forgetDead(i)
 	s.counters.DeadRetried++
-	slot, j := s.newJob(f, again)
-	s.enqueue(slot, j, false)
-	s.wake(f, s.cfg.WakeUp)
+	s.begin(slot, j, 0)
 }
 
 func (s *State) dropDead(ev *DropDead) {
 	if i := s.findDead(ev.Handle); i >= 0 {
-		s.forgetDead(i)
+		s.dropDeadAt(i)
 	}
+}
+
+// bodyLost sets a job aside whose payload cannot be read.
+func (s *State) bodyLost(ev *BodyLost) {
+	p := s.peer(ev.Peer)
+	if p == nil {
+		return
+	}
+	s.send(p, protocol.NoJob)
+	slot := s.find(uint64(ev.ID))
+	if slot == 0 {
+		return
+	}
+	j := s.jobs.at(slot)
+	if !j.away || j.state != Running || s.attempts.at(j.attempt).worker != p {
+		return
+	}
+	s.counters.BodiesLost++
+	s.noteLoss(j, reasonPayload)
+	j.away, j.payloadLen = false, 0
+	s.failAfter(slot, j, s.bury(j))
 }

@@ -20,6 +20,18 @@
 // priority and the earlier time, and one background submission keeps it whoever leaves. A foreground
 // job that nobody waits for any more is removed at once, unless it runs.
 //
+// # Durability
+//
+// With [Config].Durable a background job is in the store from before its JOB_CREATED to its end; a
+// foreground job never is, unless a background submission joins it. The queue does not write: an event
+// asks for operations, see [State.Ops], and what must not be said before one of them is done carries its
+// number, see [Effect]. What became of them is told by [Committed] and [NotCommitted]. A job whose record
+// is on its way is pending: it has its key but nobody can have it, so that what is refused never runs.
+// A worker that reports an end is told nothing more before that end is stored. After a restart
+// [State.Restore] takes the records; what was running is queued again, with the attempts that were lost
+// if they are counted, and the order is that of the numbers. Payloads over [Config].KeepBody are not kept
+// in memory once they are stored; a digest of them is.
+//
 // # Attempts
 //
 // Each assignment is an attempt with a number. Only the worker of the current attempt can say

@@ -14,8 +14,9 @@ type Effect struct {
 	Args [6][]byte
 
 	// After says that the packet must wait: it, and every later effect for the same peer, is sent when
-	// the [Op] of that number is on stable storage. Zero: at once. If the operation fails a JOB_CREATED
-	// becomes ERROR; other packets are sent all the same. A Type of zero is no packet, only the wait.
+	// the [Op] of that number is on stable storage. Zero: at once. If the operation fails a JOB_CREATED,
+	// which never waits for one that is not refusable, becomes ERROR; other packets are sent all the
+	// same. A Type of zero is no packet, only the wait.
 	After uint64
 
 	// Body says that the last argument is not there yet: it is the body of this record, which whoever

@@ -170,8 +170,8 @@ func (*CreateFunction) event()  {}
 func (*DropFunction) event()    {}
 
 // RetryDead makes a dead letter a queued job again, under a new handle and with no attempts behind
-// it. If its key is in use it stays.
-type RetryDead struct{ Handle []byte }
+// it. If its key is in use it stays. If the payload is in the store, Payload brings it.
+type RetryDead struct{ Handle, Payload []byte }
 
 // DropDead forgets a dead letter.
 type DropDead struct{ Handle []byte }

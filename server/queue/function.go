@@ -18,6 +18,7 @@ type function struct {
 
 	queues    [priorities]queue // ready jobs
 	scheduled [priorities]int   // jobs that wait for their time, which are among the timers
+	pending   [priorities]int   // jobs that wait for their record
 	running   int
 
 	workers  int
@@ -37,7 +38,10 @@ func (f *function) waiting() int {
 	return n
 }
 
-func (f *function) waitingAt(p Priority) int { return f.queues[p].n + f.scheduled[p] }
+func (f *function) waitingAt(p Priority) int { return f.queues[p].n + f.scheduled[p] + f.pending[p] }
+
+// deferred is how many wait for their time.
+func (f *function) deferred() int { return f.scheduled[High] + f.scheduled[Normal] + f.scheduled[Low] }
 
 func (f *function) ready() int { return f.queues[High].n + f.queues[Normal].n + f.queues[Low].n }
 
@@ -59,6 +63,10 @@ func (s *State) functionFor(p *peer, name []byte) *function {
 		s.refuse(p, protocol.CodeLimit, "Too many functions", &s.counters.Refused.Functions)
 		return nil
 	}
+	return s.newFunction(name)
+}
+
+func (s *State) newFunction(name []byte) *function {
 	id, f := s.functionSlab.add()
 	f.id, f.name = id, append([]byte(nil), name...)
 	f.conflict = s.conflictOf(string(name))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/geartrain/geartrain/gearman/protocol"
+	"github.com/geartrain/geartrain/server/store"
 )
 
 func (s *State) grab(ev *Grab) {
@@ -86,6 +87,10 @@ func (s *State) sendAssignment(p *peer, j *job, at *attempt, detail Detail) {
 		e = s.send(p, protocol.JobAssignUniq, handle, name, s.unique(j), payload)
 	}
 	e.Shared = j.body.own()
+	if j.away {
+		e.Body = store.ID(j.serial)
+		e.N--
+	}
 }
 
 func (s *State) startAttempt(slot uint32, j *job, p *peer) *attempt {

@@ -67,7 +67,17 @@ func render(effects []Effect) []string {
 		for _, a := range e.Arguments() {
 			args = append(args, string(a))
 		}
-		lines = append(lines, strings.TrimSpace(fmt.Sprintf("%d %s %s", e.To, e.Type, strings.Join(args, "|"))))
+		line := strings.TrimSpace(fmt.Sprintf("%d %s %s", e.To, e.Type, strings.Join(args, "|")))
+		if e.Type == 0 {
+			line = fmt.Sprintf("%d waits", e.To)
+		}
+		if e.Body != 0 {
+			line += fmt.Sprintf(" + body %d", e.Body)
+		}
+		if e.After != 0 {
+			line += fmt.Sprintf(" after %d", e.After)
+		}
+		lines = append(lines, line)
 	}
 	return lines
 }

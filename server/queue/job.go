@@ -7,6 +7,7 @@ const (
 	Scheduled JobState = iota + 1 // waits for its time
 	Queued                        // waits for a worker
 	Running                       // a worker has it
+	Pending                       // waits for its record to be stored; nobody can have it yet
 )
 
 // String is the state in lower case.
@@ -18,6 +19,8 @@ func (s JobState) String() string {
 		return "queued"
 	case Running:
 		return "running"
+	case Pending:
+		return "pending"
 	}
 	return "none"
 }
@@ -49,18 +52,25 @@ type job struct {
 	attempt    uint32 // while it is running
 	attempts   uint32 // how often it was handed out
 	timer      uint32 // 1 + its place among the timers, 0: none
+	record     uint32 // if it is in the store, or on its way there
 	priority   Priority
 	state      JobState
 	key        keyKind
 	background bool
+	joining    bool // a foreground job that is a background one once its record is stored
+	away       bool // its payload is only in the store
 }
 
 // wanted says that the job has somebody to run for.
-func (j *job) wanted() bool { return j.background || j.clients > 0 }
+func (j *job) wanted() bool { return j.background || j.joining || j.clients > 0 }
 
-// textBytes is the size of everything that the submission brought.
+// textBytes is the size of everything that the submission brought and is at hand.
 func (j *job) textBytes() int64 {
-	return int64(j.uniqueLen) + int64(j.reducerLen) + int64(j.payloadLen)
+	n := int64(j.uniqueLen) + int64(j.reducerLen)
+	if !j.away {
+		n += int64(j.payloadLen)
+	}
+	return n
 }
 
 // attempt is one assignment of a job: who has it, and what was said about it.

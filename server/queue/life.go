@@ -14,6 +14,8 @@ func (s *State) detach(slot uint32, j *job) {
 	case Running:
 		s.endAttempt(slot, j)
 		f.running--
+	case Pending:
+		f.pending[j.priority]--
 	}
 	j.state = 0
 }
@@ -40,6 +42,23 @@ func (s *State) deferUntil(slot uint32, j *job, at int64) {
 	j.state = Scheduled
 }
 
+// begin makes a new job ready, now or at its time (unix nanoseconds).
+func (s *State) begin(slot uint32, j *job, runAt int64) {
+	if runAt > s.now.UnixNano() {
+		s.deferUntil(slot, j, runAt)
+		return
+	}
+	s.enqueue(slot, j, false)
+	s.wake(s.functionSlab.at(j.function), s.cfg.WakeUp)
+}
+
+// beginStored is begin for a job that must be in the store first.
+func (s *State) beginStored(slot uint32, j *job, runAt int64) uint64 {
+	s.functionSlab.at(j.function).pending[j.priority]++
+	j.state = Pending
+	return s.keepRecord(slot, j, runAt)
+}
+
 // requeue puts a job whose attempt was lost back to the head of its class, or ends it if nobody
 // wants it any more or it has had all its attempts.
 func (s *State) requeue(slot uint32, j *job) {
@@ -50,12 +69,12 @@ func (s *State) requeue(slot uint32, j *job) {
 		s.remove(slot, j)
 	case s.cfg.JobRetries > 0 && int(j.attempts) >= s.cfg.JobRetries:
 		s.counters.Exhausted++
-		if j.background {
-			s.bury(j)
-		}
-		s.fail(slot, j)
+		s.failAfter(slot, j, s.bury(j))
 	default:
 		s.counters.Requeues++
+		if s.cfg.JobRetries > 0 {
+			s.changeRecord(j)
+		}
 		s.enqueue(slot, j, true)
 		s.wake(s.functionSlab.at(j.function), s.cfg.WakeUp)
 	}
@@ -71,9 +90,10 @@ func (s *State) remove(slot uint32, j *job) {
 	if j.key != noKey {
 		s.keys.remove(j.hash, slot)
 	}
-	if s.cfg.JobRetries > 0 {
+	if len(s.history) > 0 {
 		delete(s.history, j.serial)
 	}
+	s.dropRecord(j)
 	s.textBytes -= j.textBytes()
 	s.arena.drop(j.text)
 	s.arena.drop(j.body)
@@ -138,6 +158,7 @@ func (s *State) reducer(j *job) []byte {
 	return s.textOf(j)[j.uniqueLen:end:end]
 }
 
+// payload is nil if it is away.
 func (s *State) payload(j *job) []byte {
 	if j.body != 0 {
 		return s.arena.get(j.body, int(j.payloadLen))
@@ -147,7 +168,7 @@ func (s *State) payload(j *job) []byte {
 
 func (s *State) textOf(j *job) []byte {
 	n := int(j.uniqueLen) + int(j.reducerLen)
-	if j.body == 0 {
+	if j.body == 0 && !j.away {
 		n += int(j.payloadLen)
 	}
 	return s.arena.get(j.text, n)

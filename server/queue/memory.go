@@ -4,6 +4,7 @@ package queue
 // slabs, indexes and the rounding up of its text.
 const (
 	jobBytes      = 128
+	recordBytes   = 56
 	seatBytes     = 32
 	attemptBytes  = 128
 	abilityBytes  = 256
@@ -18,6 +19,7 @@ const (
 func (s *State) Bytes() int64 {
 	return s.textBytes + s.deadBytes +
 		int64(s.jobs.n)*jobBytes +
+		int64(s.records.n)*recordBytes +
 		int64(s.seats.n)*seatBytes +
 		int64(s.attempts.n)*attemptBytes +
 		int64(len(s.abilities))*abilityBytes +

@@ -27,24 +27,28 @@ func (s *State) report(ev *Report) {
 	j := s.jobs.at(slot)
 	switch ev.Kind {
 	case Data:
-		s.broadcast(j, protocol.WorkData, ev.Owned, ev.Data)
+		s.broadcast(j, protocol.WorkData, 0, ev.Owned, ev.Data)
 	case Warning:
-		s.broadcast(j, protocol.WorkWarning, ev.Owned, ev.Data)
+		s.broadcast(j, protocol.WorkWarning, 0, ev.Owned, ev.Data)
 	case Status:
 		s.keepStatus(j, ev.Data, ev.Second)
-		s.broadcast(j, protocol.WorkStatus, false, ev.Data, ev.Second)
+		s.broadcast(j, protocol.WorkStatus, 0, false, ev.Data, ev.Second)
 	case Complete:
 		s.counters.Completed++
-		s.broadcast(j, protocol.WorkComplete, ev.Owned, ev.Data)
+		after := s.dropRecord(j)
+		s.broadcast(j, protocol.WorkComplete, after, ev.Owned, ev.Data)
 		s.remove(slot, j)
+		s.gate(p, after)
 	case Exception:
 		s.counters.Exceptions++
 		p.excepted = serial
-		s.broadcastException(j, ev)
+		after := s.dropRecord(j)
+		s.broadcastException(j, after, ev)
 		s.remove(slot, j)
+		s.gate(p, after)
 	case Fail:
 		s.counters.Failed++
-		s.fail(slot, j)
+		s.gate(p, s.fail(slot, j))
 	}
 }
 
@@ -82,14 +86,28 @@ func (s *State) lateReport(p *peer, serial uint64, kind ReportKind) {
 	}
 }
 
-// fail ends a job with WORK_FAIL.
-func (s *State) fail(slot uint32, j *job) {
-	s.broadcast(j, protocol.WorkFail, false)
+// fail ends a job with WORK_FAIL, and returns what that waits for.
+func (s *State) fail(slot uint32, j *job) uint64 {
+	after := s.dropRecord(j)
+	s.failAfter(slot, j, after)
+	return after
+}
+
+func (s *State) failAfter(slot uint32, j *job, after uint64) {
+	s.broadcast(j, protocol.WorkFail, after, false)
 	s.remove(slot, j)
 }
 
+// gate lets everything that is sent to p from now on wait for an operation: that is how a worker knows
+// that a result is safe.
+func (s *State) gate(p *peer, after uint64) {
+	if after != 0 {
+		s.out = append(s.out, Effect{To: p.id, After: after})
+	}
+}
+
 // broadcast sends a packet about j, with the bare handle, to each of its seats.
-func (s *State) broadcast(j *job, t protocol.Type, shared bool, args ...[]byte) {
+func (s *State) broadcast(j *job, t protocol.Type, after uint64, shared bool, args ...[]byte) {
 	if j.clients == 0 {
 		return
 	}
@@ -98,13 +116,13 @@ func (s *State) broadcast(j *job, t protocol.Type, shared bool, args ...[]byte) 
 		c := s.seats.at(at)
 		e := s.send(s.peerSlab.at(c.client), t, handle)
 		e.N += copy(e.Args[1:], args)
-		e.Shared = shared
+		e.Shared, e.After = shared, after
 		at = c.nextOfJob
 	}
 }
 
 // broadcastException gives each client the one end it understands.
-func (s *State) broadcastException(j *job, ev *Report) {
+func (s *State) broadcastException(j *job, after uint64, ev *Report) {
 	if j.clients == 0 {
 		return
 	}
@@ -112,9 +130,10 @@ func (s *State) broadcastException(j *job, ev *Report) {
 	for at := j.first; at != 0; {
 		c := s.seats.at(at)
 		if p := s.peerSlab.at(c.client); p.exceptions || s.cfg.Exceptions {
-			s.send(p, protocol.WorkException, handle, ev.Data).Shared = ev.Owned
+			e := s.send(p, protocol.WorkException, handle, ev.Data)
+			e.Shared, e.After = ev.Owned, after
 		} else {
-			s.send(p, protocol.WorkFail, handle)
+			s.send(p, protocol.WorkFail, handle).After = after
 		}
 		at = c.nextOfJob
 	}

@@ -26,6 +26,7 @@ type State struct {
 	jobs     slab[job]
 	attempts slab[attempt]
 	seats    slab[seat]
+	records  slab[record]
 	arena    arena
 	serials  index
 	keys     index
@@ -33,11 +34,16 @@ type State struct {
 	schedule  timers // jobs that wait for a time of day: Unix nanoseconds
 	deadlines timers // running jobs with a timeout: nanoseconds after epoch, on the monotonic clock
 
-	history map[uint64][]LostAttempt // of jobs by serial, if JobRetries is set
+	history map[uint64][]LostAttempt // of jobs by serial
 	dead    []*deadLetter            // the oldest first
+
+	revivals int // dead letters that are to become jobs
 
 	textBytes int64 // of all jobs: unique, reducer and payload
 	deadBytes int64 // the same of dead letters, and their histories
+
+	seq     uint64    // of the last operation
+	awaited []awaited // operations whose end is to be dealt with, in their order
 
 	// While an event is being applied:
 	now     time.Time
@@ -45,6 +51,10 @@ type State struct {
 	out     []Effect
 	text    []byte // made for the effects: handles, numbers, words
 	expired []uint32
+	ops     []Op
+	fresh   digest // of the event's payload, if digested
+
+	digested bool
 }
 
 // New makes an empty state.
@@ -62,11 +72,15 @@ func New(cfg Config) *State {
 	if cfg.DeadLetterBytes == 0 {
 		cfg.DeadLetterBytes = defaultDeadBytes
 	}
+	if cfg.KeepBody == 0 {
+		cfg.KeepBody = defaultKeepBody
+	}
 	if cfg.MaxJobs <= 0 || cfg.MaxJobs > maxSlot {
 		cfg.MaxJobs = maxSlot
 	}
 	s := &State{
 		cfg:       cfg,
+		serial:    max(cfg.FirstSerial, 1) - 1,
 		seed:      maphash.MakeSeed(),
 		peers:     map[Peer]*peer{},
 		abilities: map[edge]*ability{},
@@ -89,7 +103,10 @@ func (s *State) Apply(now time.Time, ev Event, out []Effect) []Effect {
 	if cap(s.text) > maxText {
 		s.text = nil
 	}
-	s.now, s.out, s.text = now, out, s.text[:0]
+	s.now, s.out, s.text, s.digested = now, out, s.text[:0], false
+	if len(s.ops) > 0 {
+		s.forgetOps()
+	}
 	s.apply(ev)
 	out, s.out = s.out, nil
 	return out
@@ -146,6 +163,20 @@ func (s *State) applyAdmin(ev Event) {
 		s.retryDead(ev)
 	case *DropDead:
 		s.dropDead(ev)
+	case *Committed:
+		s.committed(ev.Seq)
+	case *NotCommitted:
+		s.notCommitted(ev)
+	case *BodyLost:
+		s.bodyLost(ev)
+	}
+}
+
+// forgetOps makes room for those of the next event.
+func (s *State) forgetOps() {
+	clear(s.ops)
+	if s.ops = s.ops[:0]; cap(s.ops) > maxOps {
+		s.ops = nil
 	}
 }
 
@@ -170,6 +201,9 @@ func (s *State) NextDeadline() (time.Time, bool) {
 
 // maxText is how much memory for an event's text is kept for the next one.
 const maxText = 64 << 10
+
+// maxOps is for how many operations memory is kept.
+const maxOps = 1024
 
 // clockCheck is how long a clock that was set can go unnoticed.
 const clockCheck = time.Minute

@@ -16,7 +16,7 @@ func (s *State) submit(ev *Submit) {
 	}
 	f := s.functions[string(ev.Function)]
 	if f != nil {
-		if slot := s.findKey(f, keyOf(ev)); slot != 0 {
+		if slot := s.findKey(f, s.keyOf(ev)); slot != 0 {
 			s.joinJob(p, slot, ev)
 			return
 		}
@@ -37,13 +37,19 @@ func (s *State) submit(ev *Submit) {
 	if !ev.Background {
 		s.attach(slot, j, p)
 	}
-	s.send(p, protocol.JobCreated, s.handle(j))
-	if !ev.RunAt.IsZero() && ev.RunAt.After(s.now) {
-		s.deferUntil(slot, j, unixNano(ev.RunAt))
-		return
+	if created := s.send(p, protocol.JobCreated, s.handle(j)); s.cfg.Durable && ev.Background {
+		created.After = s.beginStored(slot, j, runAt(ev))
+	} else {
+		s.begin(slot, j, runAt(ev))
 	}
-	s.enqueue(slot, j, false)
-	s.wake(f, s.cfg.WakeUp)
+}
+
+// runAt is the time that a submission asks for, in unix nanoseconds, 0 if it asks for none.
+func runAt(ev *Submit) int64 {
+	if ev.RunAt.IsZero() {
+		return 0
+	}
+	return unixNano(ev.RunAt)
 }
 
 func (s *State) namesFit(p *peer, ev *Submit) bool {
@@ -56,6 +62,8 @@ func (s *State) namesFit(p *peer, ev *Submit) bool {
 		s.refuse(p, protocol.CodeInvalidPacket, "Function name is empty", &s.counters.Refused.FunctionName)
 	case len(ev.Unique) > limit:
 		s.refuse(p, protocol.CodeArgumentTooLarge, "Unique id is too long", &s.counters.Refused.Unique)
+	case s.cfg.Durable && len(ev.Function) > maxStored:
+		s.refuse(p, protocol.CodeArgumentTooLarge, "Function name is too long", &s.counters.Refused.FunctionName)
 	case len(ev.Reducer) > math.MaxUint16:
 		s.refuse(p, protocol.CodeArgumentTooLarge, "Reducer is too long", &s.counters.Refused.FunctionName)
 	default:
@@ -94,7 +102,11 @@ func (s *State) newJob(f *function, ev *Submit) (uint32, *job) {
 	j.priority = ev.Priority
 	j.background = ev.Background
 	j.uniqueLen, j.reducerLen, j.payloadLen = uint16(len(ev.Unique)), uint16(len(ev.Reducer)), uint32(len(ev.Payload))
-	switch small := len(ev.Payload) <= inlineLimit-len(ev.Unique)-len(ev.Reducer); {
+	small := len(ev.Payload) <= inlineLimit-len(ev.Unique)-len(ev.Reducer)
+	if s.cfg.Durable && ev.Background && len(ev.Payload) > s.cfg.KeepBody {
+		small = false // so that it can be let go
+	}
+	switch {
 	case small:
 		j.text = s.arena.put(ev.Unique, ev.Reducer, ev.Payload)
 	case ev.Owned:
@@ -102,20 +114,25 @@ func (s *State) newJob(f *function, ev *Submit) (uint32, *job) {
 	default:
 		j.text, j.body = s.arena.put(ev.Unique, ev.Reducer), s.arena.keep(bytes.Clone(ev.Payload))
 	}
+	s.index(slot, j, f, s.keyOf(ev))
+	return slot, j
+}
+
+// index makes a new job to be found and counted.
+func (s *State) index(slot uint32, j *job, f *function, key jobKey) {
 	s.textBytes += j.textBytes()
 	s.serials.add(uint32(j.serial), slot)
-	if key := keyOf(ev); key.kind != noKey {
+	if key.kind != noKey {
 		j.key, j.hash = key.kind, s.hashKey(f, key)
 		s.keys.add(j.hash, slot)
 	}
-	return slot, j
 }
 
 // joinJob attaches a submission to the job that has its key. Nothing gets weaker by that: the job
 // takes the higher priority, the earlier time, and stays if any submission was a background one.
 func (s *State) joinJob(p *peer, slot uint32, ev *Submit) {
 	j := s.jobs.at(slot)
-	if !bytes.Equal(s.payload(j), ev.Payload) {
+	if !s.samePayload(j, ev) {
 		s.counters.Conflicts++
 		if s.functionSlab.at(j.function).conflict == Reject {
 			s.refuse(p, protocol.CodeKeyConflict, "Key belongs to a job with another payload", &s.counters.Refused.Conflict)
@@ -127,8 +144,7 @@ func (s *State) joinJob(p *peer, slot uint32, ev *Submit) {
 		return
 	}
 	s.counters.Joined++
-	j.background = j.background || ev.Background
-	s.send(p, protocol.JobCreated, s.handle(j))
+	s.send(p, protocol.JobCreated, s.handle(j)).After = s.joinRecord(slot, j, ev)
 	if !ev.Background {
 		s.attach(slot, j, p)
 		s.sendLastStatus(j, p)
@@ -136,10 +152,30 @@ func (s *State) joinJob(p *peer, slot uint32, ev *Submit) {
 	s.hasten(slot, j, ev)
 }
 
+// joinRecord makes a job a background one if a submission that joins it is, and returns what the answer
+// waits for.
+func (s *State) joinRecord(slot uint32, j *job, ev *Submit) uint64 {
+	switch {
+	case !ev.Background || j.background:
+	case !s.cfg.Durable:
+		j.background = true
+	case !j.joining:
+		j.joining = true
+		return s.keepRecord(slot, j, 0)
+	default:
+		return s.uncommitted(j)
+	}
+	if j.state == Pending {
+		return s.uncommitted(j)
+	}
+	return 0
+}
+
 // hasten gives a job that waits the priority and the time of a submission that joined it, if they
 // are higher and earlier.
 func (s *State) hasten(slot uint32, j *job, ev *Submit) {
 	prio := min(j.priority, ev.Priority)
+	changed := prio < j.priority
 	switch {
 	case j.state == Queued && prio < j.priority:
 		s.detach(slot, j)
@@ -147,6 +183,7 @@ func (s *State) hasten(slot uint32, j *job, ev *Submit) {
 		s.enqueue(slot, j, false)
 	case j.state == Scheduled:
 		at := s.schedule.heap[j.timer-1].at
+		changed = changed || runAt(ev) < at
 		s.detach(slot, j)
 		j.priority = prio
 		switch {
@@ -156,8 +193,19 @@ func (s *State) hasten(slot uint32, j *job, ev *Submit) {
 		default:
 			s.deferUntil(slot, j, min(at, unixNano(ev.RunAt)))
 		}
+	case j.state == Pending:
+		f, r := s.functionSlab.at(j.function), s.records.at(j.record)
+		f.pending[j.priority]--
+		f.pending[prio]++
+		j.priority = prio
+		if at := runAt(ev); at < r.runAt {
+			r.runAt, changed = at, true
+		}
 	default:
 		j.priority = prio
+	}
+	if changed {
+		s.changeRecord(j)
 	}
 }
 
@@ -175,7 +223,8 @@ type jobKey struct {
 	text []byte
 }
 
-func keyOf(ev *Submit) jobKey {
+// keyOf is the key of a submission. The digest stands for a payload.
+func (s *State) keyOf(ev *Submit) jobKey {
 	switch {
 	case len(ev.Unique) == 0:
 		return jobKey{}
@@ -184,17 +233,20 @@ func keyOf(ev *Submit) jobKey {
 	case len(ev.Payload) == 0:
 		return jobKey{}
 	}
-	return jobKey{payloadKey, ev.Payload}
+	s.eventDigest(ev)
+	return jobKey{payloadKey, s.fresh[:]}
 }
 
-func (s *State) keyOfJob(j *job) jobKey {
-	switch j.key {
-	case uniqueKey:
-		return jobKey{uniqueKey, s.unique(j)}
-	case payloadKey:
-		return jobKey{payloadKey, s.payload(j)}
+// hasKey says that key is the key of j.
+func (s *State) hasKey(j *job, key jobKey) bool {
+	switch {
+	case j.key != key.kind:
+		return false
+	case j.key == uniqueKey:
+		return bytes.Equal(s.unique(j), key.text)
 	}
-	return jobKey{}
+	d := s.digest(j)
+	return bytes.Equal(d[:], key.text)
 }
 
 // findKey is the job of f with a key, 0 if there is none.
@@ -207,8 +259,7 @@ func (s *State) findKey(f *function, key jobKey) uint32 {
 		if slot == 0 {
 			return 0
 		}
-		j := s.jobs.at(slot)
-		if j.function == f.id && j.key == key.kind && bytes.Equal(s.keyOfJob(j).text, key.text) {
+		if j := s.jobs.at(slot); j.function == f.id && s.hasKey(j, key) {
 			return slot
 		}
 	}

@@ -13,6 +13,7 @@ type FunctionInfo struct {
 	Name      string
 	Queued    [3]int // ready to be grabbed, by Priority
 	Scheduled int    // waiting for their time
+	Pending   int    // waiting to be stored
 	Running   int
 	Workers   int    // connections that can do it
 	MaxQueue  [3]int // as set; zero: no limit
@@ -20,7 +21,7 @@ type FunctionInfo struct {
 
 // Waiting is the number of jobs that no worker has.
 func (f *FunctionInfo) Waiting() int {
-	return f.Queued[High] + f.Queued[Normal] + f.Queued[Low] + f.Scheduled
+	return f.Queued[High] + f.Queued[Normal] + f.Queued[Low] + f.Scheduled + f.Pending
 }
 
 // Total is the number of jobs, as in the first column of the admin command "status".
@@ -44,6 +45,7 @@ type JobInfo struct {
 	State       JobState
 	Priority    Priority
 	Background  bool
+	Stored      bool      // or on its way to the store
 	Attempts    int       // how often it was handed out
 	Clients     int       // attached
 	Size        int       // bytes of payload
@@ -76,6 +78,7 @@ type Counters struct {
 	DeadLetters uint64 // jobs that became dead letters
 	DeadDropped uint64 // dead letters that had to make room
 	DeadRetried uint64 // dead letters that became jobs again
+	BodiesLost  uint64 // jobs set aside because their payload could not be read
 }
 
 // Refused counts submissions and CAN_DOs answered with ERROR, by reason.
@@ -83,12 +86,14 @@ type Refused struct {
 	Functions, Jobs, FunctionJobs, Clients, Handles, Abilities, Unique uint64 // over that limit
 	FunctionName                                                       uint64 // too long or empty
 	Memory, MaxQueue, Conflict, Option                                 uint64
+	Store                                                              uint64 // [NotCommitted]
 }
 
 // Levels is how much there is now.
 type Levels struct {
 	Functions, Connections, Workers, Asleep int
 	Queued, Scheduled, Running, DeadLetters int
+	Pending                                 int // jobs that wait to be stored
 
 	Bytes int64 // of memory, see [State.Bytes]
 }
@@ -181,7 +186,8 @@ func (s *State) Levels() Levels {
 	l := Levels{Functions: len(s.functions), Connections: len(s.peers), DeadLetters: len(s.dead), Bytes: s.Bytes()}
 	for _, f := range s.functions {
 		l.Queued += f.ready()
-		l.Scheduled += f.waiting() - f.ready()
+		l.Scheduled += f.deferred()
+		l.Pending += f.waiting() - f.ready() - f.deferred()
 		l.Running += f.running
 	}
 	for _, p := range s.peers {
@@ -198,7 +204,8 @@ func (s *State) Levels() Levels {
 func (s *State) functionInfo(f *function) FunctionInfo {
 	info := FunctionInfo{
 		Name:      string(f.name),
-		Scheduled: f.waiting() - f.ready(),
+		Scheduled: f.deferred(),
+		Pending:   f.waiting() - f.ready() - f.deferred(),
 		Running:   f.running,
 		Workers:   f.workers,
 		MaxQueue:  f.maxQueue,
@@ -225,6 +232,7 @@ func (s *State) jobInfo(j *job) JobInfo {
 		State:      j.state,
 		Priority:   j.priority,
 		Background: j.background,
+		Stored:     j.record != 0,
 		Attempts:   int(j.attempts),
 		Clients:    int(j.clients),
 		Size:       int(j.payloadLen),
