@@ -160,7 +160,7 @@ func (c *Client) wait(ctx context.Context, t Task, add func(*TaskSet, Task) *Fut
 func (c *Client) Submit(ctx context.Context, t Task) (Handle, error) {
 	var handle Handle
 	t.OnComplete = func(r Result) { handle = r.Handle }
-	t.OnRetry, t.OnFail = nil, nil
+	t.OnCreated, t.OnRetry, t.OnFail = nil, nil, nil
 	set := c.NewTaskSet(ctx)
 	set.background = true
 	_, err := set.Add(t).Wait(context.Background())

@@ -24,7 +24,7 @@
 //
 // # The life of a task
 //
-//	Add ──► submitted ──► accepted ──► OnData, OnWarning, OnStatus ... ──► OnComplete
+//	Add ──► submitted ──► OnCreated ──► OnData, OnWarning, OnStatus ... ──► OnComplete
 //	            ▲             │
 //	            │             ├── no attempt left ──► OnFail
 //	            └── OnRetry ◄─┘ failed, timed out or refused

@@ -14,7 +14,7 @@ type notice struct {
 
 	numerator, denominator int // of a status; the numerator is also a retry's number
 
-	handle  Handle     // of an end
+	handle  Handle     // of an end, or of JOB_CREATED
 	failure *TaskError // of an end without a result, or why there is a retry
 	call    func()
 }
@@ -25,6 +25,7 @@ const (
 	gotData noticeKind = iota
 	gotWarning
 	gotStatus
+	gotCreated
 	gotRetry
 	gotEnd
 	gotCall // a function given to Future.Then
@@ -92,6 +93,8 @@ func (s *TaskSet) inform(n *notice) {
 			t.OnWarning(n.payload)
 		case gotStatus:
 			t.OnStatus(n.numerator, n.denominator)
+		case gotCreated:
+			t.OnCreated(n.handle)
 		case gotRetry:
 			t.OnRetry(n.numerator, n.failure)
 		}

@@ -67,6 +67,9 @@ func (sub *submission) created(h Handle) {
 		return
 	}
 	p.found, p.searches = true, 0
+	if p.task.OnCreated != nil {
+		p.set.notices = append(p.set.notices, notice{task: p, kind: gotCreated, handle: h})
+	}
 	switch {
 	case p.background:
 		p.end(h, nil, nil)

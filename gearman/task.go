@@ -83,6 +83,7 @@ type Task struct {
 	// set or for a future of it. A callback that panics ends its task with that as the error.
 	//
 	// After a lost connection or a retry, a job that runs again sends its data again.
+	OnCreated  func(Handle)                     // JOB_CREATED: a server has the job; again after each retry and lost connection
 	OnData     func(p []byte)                   // WORK_DATA. p may be kept
 	OnWarning  func(p []byte)                   // WORK_WARNING. p may be kept
 	OnStatus   func(numerator, denominator int) // WORK_STATUS

@@ -44,6 +44,7 @@ func TestCallbacksRunOneAtATimeInOrder(t *testing.T) {
 		note := func(format string, args ...any) { log = append(log, fmt.Sprintf(format, args...)) }
 		future := set.Add(Task{
 			Function:   "f",
+			OnCreated:  func(h Handle) { note("created %s", h) },
 			OnData:     func(p []byte) { time.Sleep(time.Second); note("data %s", p) },
 			OnWarning:  func(p []byte) { note("warning %s", p) },
 			OnStatus:   func(n, d int) { note("status %d/%d", n, d) },
@@ -62,7 +63,7 @@ func TestCallbacksRunOneAtATimeInOrder(t *testing.T) {
 		s.send(protocol.WorkData, "H:1", "late")
 		s.send(protocol.WorkComplete, "H:1", "again")
 		require.NoError(t, set.Wait())
-		require.Equal(t, []string{"data a\x00b", "warning w", "status 3/10", "status 0/0", "data c", "complete end 1", "then end <nil>"}, log)
+		require.Equal(t, []string{"created fake//H:1", "data a\x00b", "warning w", "status 3/10", "status 0/0", "data c", "complete end 1", "then end <nil>"}, log)
 
 		future.Then(func(p []byte, err error) { note("soon") })
 		require.NoError(t, set.Wait())

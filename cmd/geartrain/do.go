@@ -56,11 +56,13 @@ func newDoCommand(std *streams, logging *logFlags) *cobra.Command {
 	flags.BoolVarP(&d.stripped, "strip", "N", false, "as -n without the newline, which is put behind each result again")
 	flags.BoolVarP(&d.prefix, "prefix", "P", false, "print the function's name before each result")
 	flags.DurationVarP(&d.timeout, "timeout", "t", 0, "give up waiting after this time, 0 for never")
-	cmd.MarkFlagsMutuallyExclusive("high", "low")
 	return cmd
 }
 
 func (d *doCommand) run(ctx context.Context, function string, data []string) error {
+	if d.high && d.low {
+		return usageError("-I and -L: a job has one priority")
+	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if d.timeout > 0 {
@@ -91,10 +93,14 @@ func (d *doCommand) run(ctx context.Context, function string, data []string) err
 	return nil
 }
 
-// interrupted gives the exit code of a signal to what failed because of it.
+// interrupted gives the exit code of a signal, or of the end of a wait, to what failed because of it.
 func interrupted(ctx context.Context, err error) error {
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+	switch {
+	case ctx.Err() == nil:
+	case errors.Is(err, context.Canceled):
 		return &codedError{exitInterrupted, errors.New("interrupted; the job may go on at its worker")}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &codedError{exitTimeout, errors.New("gave up waiting; the job may go on at its worker")}
 	}
 	return err
 }
@@ -151,24 +157,14 @@ func (d *doCommand) one(ctx context.Context, client *gearman.Client, function st
 		_, err = fmt.Fprintln(d.std.out, handle.ID)
 		return err
 	}
-	var written error
-	task.OnData = func(p []byte) {
-		if written == nil {
-			written = d.print(function, p)
-		}
-	}
-	task.OnWarning = func(p []byte) { _ = d.write(d.std.err, function, p) } // standard error is all there is to complain on
-	task.OnStatus = func(numerator, denominator int) {
-		fmt.Fprintf(d.std.err, "%d/%d\n", numerator, denominator)
-	}
+	output := jobOutput{std: d.std, prefix: d.prefix, stripped: d.stripped}
+	output.watch(&task)
 	result, err := client.Do(ctx, task)
 	if err != nil {
 		return err
 	}
-	if written == nil {
-		written = d.print(function, result.Payload)
-	}
-	return written
+	output.result(function, result.Payload)
+	return output.err
 }
 
 func (d *doCommand) priority() gearman.Priority {
@@ -179,24 +175,4 @@ func (d *doCommand) priority() gearman.Priority {
 		return gearman.Low
 	}
 	return gearman.Normal
-}
-
-func (d *doCommand) print(function string, p []byte) error {
-	if err := d.write(d.std.out, function, p); err != nil {
-		return fmt.Errorf("write the result: %w", err)
-	}
-	return nil
-}
-
-func (d *doCommand) write(w io.Writer, function string, p []byte) error {
-	var line []byte
-	if d.prefix {
-		line = append(append(line, function...), ": "...)
-	}
-	line = append(line, p...)
-	if d.stripped {
-		line = append(line, '\n')
-	}
-	_, err := w.Write(line)
-	return err
 }

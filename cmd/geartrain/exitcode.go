@@ -68,6 +68,12 @@ func codeOf(err error) exitCode {
 		return exitInvalid
 	case errors.As(err, &params):
 		return exitUsage
+	case errors.Is(err, gearman.ErrNoJob):
+		return exitNotFound
+	case errors.Is(err, gearman.ErrUnsupported):
+		return exitRefused
+	case errors.Is(err, gearman.ErrInvalidTask):
+		return exitUsage
 	case errors.Is(err, gearman.ErrNoServers), errors.Is(err, gearman.ErrConnectionLost):
 		return exitNoServer
 	case errors.Is(err, context.DeadlineExceeded):

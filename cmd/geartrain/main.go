@@ -5,6 +5,8 @@
 //	geartrain server          the job server, in the foreground
 //	geartrain worker -f NAME  any program as a worker
 //	geartrain do NAME         one job, and its result
+//	geartrain attach NAME KEY the result of a job that is there
+//	geartrain cancel NAME KEY the end of one
 //	geartrain admin COMMAND   a look at job servers, and changes to what they hold
 //	geartrain validate FILE   what is wrong with a pipeline file
 //

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/geartrain/geartrain/flow"
+)
+
+// keyCommand is `geartrain key explain`: a job's key and what it is made of.
+type keyCommand struct {
+	std     *streams
+	version string
+	scope   string
+	kind    string
+	asJSON  bool
+	only    bool
+}
+
+func newKeyCommand(std *streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "key", Short: "Idempotency keys", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newKeyExplainCommand(std))
+	return cmd
+}
+
+func newKeyExplainCommand(std *streams) *cobra.Command {
+	k := &keyCommand{std: std}
+	cmd := &cobra.Command{
+		Use:   "explain FUNCTION [ARGUMENT...]",
+		Short: "Print the parts of a job's key, the bytes that are hashed, and the key",
+		Long: `Print what a pipeline's key is made of: the parts, their canonical bytes, and the key, which is "f1." and the SHA-256
+of these bytes in base 32. Each ARGUMENT is a job of its own; - is standard input; without any it is the job without
+arguments. Keys are equal exactly when all parts are: so two jobs that should have been one, or are and should not be,
+are told apart here. How other languages make the same key is in flow/KEYS.md.`,
+		Example: `  geartrain key explain fetch https://example.org/
+  geartrain key explain resize --kind json '{"width": 100, "photo": "a.png"}'
+  geartrain do fetch -u "$(geartrain key explain --only fetch URL)" URL`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return k.run(args[0], args[1:]) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&k.version, "version", "", "version of the function; another version is other work")
+	flags.StringVar(&k.scope, "scope", "", "the run's id; empty for keys that hold across runs, as with fresh:")
+	flags.StringVar(&k.kind, "kind", "text", `what the arguments are: "text", "json" or "bytes"; text that is no UTF-8 counts as bytes`)
+	flags.BoolVar(&k.asJSON, "json", false, "print one JSON array")
+	flags.BoolVar(&k.only, "only", false, "print the keys alone, one in a line")
+	return cmd
+}
+
+// explained is one key with its parts.
+type explained struct {
+	Function  string       `json:"function"`
+	Version   string       `json:"version"`
+	Scope     string       `json:"scope"`
+	Kind      flow.KeyKind `json:"kind"`
+	Arguments any          `json:"arguments"` // bytes stand as base64
+	Canonical string       `json:"canonical"`
+	Key       string       `json:"key"`
+
+	given string // the arguments as they were written
+}
+
+func (k *keyCommand) run(function string, arguments []string) error {
+	if k.asJSON && k.only {
+		return usageError("--json and --only are two ways to print: choose one")
+	}
+	var all []explained
+	if len(arguments) == 0 {
+		one, err := k.explain(function, flow.KeyNone, nil, "")
+		if err != nil {
+			return err
+		}
+		all = append(all, one)
+	}
+	for _, text := range arguments {
+		one, err := k.argument(function, text)
+		if err != nil {
+			return err
+		}
+		all = append(all, one)
+	}
+	return k.print(all)
+}
+
+// argument explains the key of one job from its argument as it was written.
+func (k *keyCommand) argument(function, text string) (explained, error) {
+	if text == "-" {
+		input, err := io.ReadAll(k.std.in)
+		if err != nil {
+			return explained{}, fmt.Errorf("read standard input: %w", err)
+		}
+		text = string(input)
+	}
+	switch kind := flow.KeyKind(k.kind); {
+	case kind == flow.KeyJSON:
+		v, err := flow.DecodeJSON([]byte(text))
+		if err != nil {
+			return explained{}, usageError("argument %.40q: %w", text, err)
+		}
+		return k.explain(function, kind, v, text)
+	case kind == flow.KeyBytes, kind == flow.KeyText && !utf8.ValidString(text):
+		return k.explain(function, flow.KeyBytes, []byte(text), text)
+	case kind == flow.KeyText:
+		return k.explain(function, kind, text, text)
+	}
+	return explained{}, usageError("--kind %.40q: want text, json or bytes", k.kind)
+}
+
+func (k *keyCommand) explain(function string, kind flow.KeyKind, arguments any, given string) (explained, error) {
+	parts := flow.KeyParts{Function: function, Version: k.version, Scope: k.scope, Kind: kind, Arguments: arguments}
+	canonical, err := parts.Canonical()
+	if err != nil {
+		return explained{}, usageError("%w", err)
+	}
+	key, err := parts.Key()
+	if err != nil {
+		return explained{}, usageError("%w", err)
+	}
+	return explained{function, k.version, k.scope, kind, arguments, string(canonical), key, given}, nil
+}
+
+func (k *keyCommand) print(all []explained) error {
+	if k.asJSON {
+		return printJSON(k.std.out, all)
+	}
+	for i, e := range all {
+		if k.only {
+			if _, err := fmt.Fprintln(k.std.out, e.Key); err != nil {
+				return err
+			}
+			continue
+		}
+		if i > 0 {
+			fmt.Fprintln(k.std.out)
+		}
+		rows := []adminRow{
+			nameRow{"function", e.Function}, nameRow{"version", e.Version}, nameRow{"scope", e.Scope}, nameRow{"kind", string(e.Kind)},
+			nameRow{"arguments", e.given}, nameRow{"canonical", e.Canonical}, nameRow{"key", e.Key},
+		}
+		if err := printTable(k.std.out, "PART VALUE", rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
