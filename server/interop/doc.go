@@ -8,6 +8,6 @@
 //	Node  Go          ┘                              └ Node  Go
 //
 // The programs are in testdata/interop. A test of one whose interpreter or library is missing skips and
-// says so. .ci/packages lists the packages of Debian; the two libraries for Node are looked for in the
+// says so. .ci/packages lists the packages of Debian; the libraries for Node are looked for in the
 // folder node_modules of the folder that GEARTRAIN_INTEROP_NODE names, where .ci/node puts them.
 package interop

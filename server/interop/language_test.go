@@ -56,6 +56,7 @@ func spoken() map[string][]event {
 }
 
 func languages() []language {
+	parts := []event{{"data", "one"}, {"complete", "done"}}
 	halfway := []event{{"status", "50/100"}, {"warning", "careful"}, {"complete", "done"}}
 	return []language{
 		{name: "go", missing: available, client: goClient, worker: goWorker},
@@ -63,10 +64,17 @@ func languages() []language {
 			deadly: []string{"boom"}, unable: []string{"empty"}}, // see TestPerlWorkerAnswersWithNothing
 		{name: "php", missing: phpMissing, client: scriptClient("php", "php/client.php"), worker: scriptWorker("php", "php/worker.php")},
 		{name: "c", missing: cMissing, client: cClient, worker: cWorker},
-		{name: "gearmanode", missing: nodeMissing, client: nodeClient("gearmanode"), worker: nodeWorker("gearmanode"),
+		{name: "gearmanode", missing: nodeMissing("gearmanode"), client: nodeClient("gearmanode"), worker: nodeWorker("gearmanode"),
 			unable: []string{"echo binary"}}, // its results are UTF-8
-		{name: "abraxas", missing: nodeMissing, client: nodeClient("abraxas"), worker: nodeWorker("abraxas"),
+		{name: "abraxas", missing: nodeMissing("abraxas"), client: nodeClient("abraxas"), worker: nodeWorker("abraxas"),
 			deadly: []string{"boom"}, unable: []string{"fail"}, says: map[string][]event{"steps text": halfway}, hears: asFractions},
+		{name: "node", missing: nodeMissing("gearman"), client: nodeClient("gearman"), worker: nodeWorker("gearman")},
+		{name: "node-gearman", missing: nodeMissing("node-gearman"), client: nodeClient("node-gearman"), worker: nodeWorker("node-gearman"),
+			unable: []string{"boom"}, misses: []string{"boom"}, says: map[string][]event{"steps text": parts}, hears: asStream},
+		{name: "gearman-coffee", missing: nodeMissing("gearman-coffee"), client: nodeClient("gearman-coffee"), worker: nodeWorker("gearman-coffee"),
+			unable: []string{"boom"}, misses: []string{"boom"}, hears: withoutExceptions},
+		{name: "gearman-node", missing: nodeMissing("gearman-node"), client: nodeClient("gearman-node"), worker: nodeWorker("gearman-node"),
+			unable: []string{"boom"}, misses: []string{"boom"}, hears: withoutExceptions},
 		{name: "gearman", missing: gearmanMissing, client: gearmanClient, worker: gearmanWorker,
 			unable: []string{"boom", "steps", "echo big"}, // it reads no output before all input is written
 			misses: []string{"boom"}, hears: asOutput},
@@ -191,12 +199,14 @@ func cMissing() string {
 	return unless(exec.Command("cc", "-E", "-include", "libgearman/gearman.h", "-x", "c", "/dev/null"), "libgearman's headers or cc are not installed")
 }
 
-func nodeMissing() string {
-	if os.Getenv("GEARTRAIN_INTEROP_NODE") == "" {
-		return "GEARTRAIN_INTEROP_NODE does not name a folder with Node's libraries, see .ci/node"
+func nodeMissing(library string) func() string {
+	return func() string {
+		if os.Getenv("GEARTRAIN_INTEROP_NODE") == "" {
+			return "GEARTRAIN_INTEROP_NODE does not name a folder with Node's libraries, see .ci/node"
+		}
+		probe := exec.Command("node", "-e", `require("`+library+`")`)
+		return unless(setenv(probe, nodePath()), "node or its library "+library+" is not installed")
 	}
-	probe := exec.Command("node", "-e", `require("gearmanode"); require("abraxas")`)
-	return unless(setenv(probe, nodePath()), "node, gearmanode or abraxas is not installed")
 }
 
 func gearmanMissing() string {
@@ -259,16 +269,52 @@ func nodePath() string {
 	return "NODE_PATH=" + filepath.Join(os.Getenv("GEARTRAIN_INTEROP_NODE"), "node_modules")
 }
 
+// nodeScript is a client or worker on one of Node's libraries.
+func nodeScript(library, kind string, args ...string) *exec.Cmd {
+	script := library
+	if library == "gearman-coffee" || library == "gearman-node" { // one came from the other
+		script = "coffee"
+	}
+	cmd := exec.Command("node", append([]string{program("node/" + script + "-" + kind + ".js")}, args...)...)
+	return setenv(cmd, nodePath(), "LIBRARY="+library)
+}
+
 func nodeClient(library string) func(*testing.T, jobServer, []task) []string {
 	return func(t *testing.T, s jobServer, asked []task) []string {
-		return runLines(t, setenv(clientCommand("node", "node/"+library+"-client.js", s, asked...), nodePath()))
+		return runLines(t, nodeScript(library, "client", append([]string{s.addr}, arguments(asked)...)...))
 	}
 }
 
 func nodeWorker(library string) func(*testing.T, jobServer, string) {
 	return func(t *testing.T, s jobServer, prefix string) {
-		start(t, setenv(exec.Command("node", program("node/"+library+"-worker.js"), s.addr, prefix), nodePath()))
+		start(t, nodeScript(library, "worker", s.addr, prefix))
 	}
+}
+
+// withoutExceptions is how clients show events that do not ask for exceptions.
+func withoutExceptions(events []event) string {
+	var texts []string
+	for _, e := range events {
+		if e.kind == "exception" {
+			e = event{"fail", ""}
+		}
+		texts = append(texts, e.String())
+	}
+	return strings.Join(texts, ", ")
+}
+
+// asStream is how node-gearman shows events: data and result as one, and nothing else.
+func asStream(events []event) string {
+	text := ""
+	for _, e := range events {
+		switch e.kind {
+		case "fail", "exception":
+			return "fail"
+		case "data", "complete":
+			text += e.text
+		}
+	}
+	return event{"complete", text}.String()
 }
 
 // asFractions is how abraxas shows events: progress as a number, warnings after it, and all data with
