@@ -14,34 +14,35 @@ import (
 // command is one command of the admin protocol. Lists end in a line with a period and have gearmand's
 // line ends: LF in lists, CRLF after OK and ERR.
 type command struct {
-	name string // one to three words, in lower case
-	run  func(c *conn, args []string) string
+	name    string // one to three words, in lower case
+	run     func(c *conn, args []string) string
+	changes bool // the queue: it waits until everything is loaded, and its answer until the change is stored
 }
 
 // commands are looked up in this order, so longer names stand before their beginnings.
 func commands() []command {
 	return []command{
-		{"status", status},
-		{"prioritystatus", priorityStatus},
-		{"workers", workers},
-		{"show jobs", showJobs},
-		{"show unique jobs", showUniqueJobs},
-		{"show dead", showDead},
-		{"show", incompleteShow},
-		{"dead letters", deadLetters},
-		{"retry dead", retryDead},
-		{"drop dead", dropDead},
-		{"version", version},
-		{"verbose", verbose},
-		{"getpid", getPID},
-		{"maxqueue", maxQueue},
-		{"create function", createFunction},
-		{"create", incomplete("create")},
-		{"drop function", dropFunction},
-		{"drop", incomplete("drop")},
-		{"cancel job", cancelJob},
-		{"cancel", incompleteCancel},
-		{"shutdown", shutdown},
+		{"status", status, false},
+		{"prioritystatus", priorityStatus, false},
+		{"workers", workers, false},
+		{"show jobs", showJobs, false},
+		{"show unique jobs", showUniqueJobs, false},
+		{"show dead", showDead, false},
+		{"show", incompleteShow, false},
+		{"dead letters", deadLetters, false},
+		{"retry dead", retryDead, true},
+		{"drop dead", dropDead, true},
+		{"version", version, false},
+		{"verbose", verbose, false},
+		{"getpid", getPID, false},
+		{"maxqueue", maxQueue, true},
+		{"create function", createFunction, true},
+		{"create", incomplete("create"), false},
+		{"drop function", dropFunction, true},
+		{"drop", incomplete("drop"), false},
+		{"cancel job", cancelJob, true},
+		{"cancel", incompleteCancel, false},
+		{"shutdown", shutdown, false},
 	}
 }
 
@@ -50,7 +51,16 @@ func (c *conn) admin(line []byte) {
 	words := strings.Fields(string(line))
 	for _, cmd := range commands() {
 		if n, ok := match(cmd.name, words); ok {
-			c.reply(cmd.run(c, words[n:]))
+			if cmd.changes && c.turn.loading {
+				c.waitLoaded()
+			}
+			before := c.turn.lastOp
+			answer := cmd.run(c, words[n:])
+			if c.turn.lastOp == before || !cmd.changes {
+				c.reply(answer)
+			} else {
+				c.replyAfter(c.turn.lastOp, answer)
+			}
 			return
 		}
 	}
@@ -62,9 +72,17 @@ func (c *conn) admin(line []byte) {
 }
 
 // reply sends text as it is, which may be empty.
-func (c *conn) reply(text string) {
+func (c *conn) reply(text string) { c.replyAfter(0, text) }
+
+// replyAfter is reply for an answer that must wait for an operation.
+func (c *conn) replyAfter(op uint64, text string) {
+	t := &c.turn
+	if op > t.settled || c.held.any() {
+		t.holdText(c, op, text)
+		return
+	}
 	c.out.appendText([]byte(text))
-	c.turn.touch(c)
+	t.touch(c)
 }
 
 // match reports whether words begin with the command's name, in any case, and of how many words that

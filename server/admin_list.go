@@ -22,6 +22,7 @@ const (
 func (c *conn) nextPage() bool {
 	c.turn.end()
 	defer c.turn.begin()
+	c.waitHeld(c.server.cfg.listTime())
 	if c.out.backlog() <= pageBacklog {
 		return true
 	}

@@ -10,12 +10,24 @@ import (
 
 	"github.com/geartrain/geartrain/gearman/protocol"
 	"github.com/geartrain/geartrain/server/queue"
+	"github.com/geartrain/geartrain/server/store"
 )
 
 // Config is how a server behaves. The zero value is a working one. It is copied by [New].
 type Config struct {
 	// Queue is passed on to the queue: handles, retries, limits of jobs and functions.
 	Queue queue.Config
+
+	// Store keeps background jobs and retained results. It is loaded by [Server.Serve], which has written
+	// everything to it when it returns; whoever opened it closes it after that. Nil: all is in memory.
+	Store store.Store
+
+	// EndOnStoreFailure makes [Server.Serve] end with the store's error when the storage has failed.
+	// Otherwise foreground jobs go on, and background submissions are answered with ERROR.
+	EndOnStoreFailure bool
+
+	// BackupRoot is the folder under which the admin command "backup" may write. Empty: nowhere
+	BackupRoot string
 
 	// Version is the answer to the admin command "version". Default: "geartrain".
 	Version string
@@ -64,6 +76,9 @@ type Config struct {
 	// slog.Default()
 	Logger *slog.Logger
 }
+
+// defaultKeepBody is how long a payload may be that stays in memory although it is stored.
+const defaultKeepBody = 256
 
 // withDefaults returns a copy with every default filled in.
 func (c Config) withDefaults() Config {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/geartrain/geartrain/gearman/protocol"
 	"github.com/geartrain/geartrain/server/queue"
+	"github.com/geartrain/geartrain/server/store"
 )
 
 const (
@@ -30,19 +31,24 @@ type conn struct {
 	address netip.Addr // counted against the limit per address
 	out     outbox
 
-	touched bool // by the turn that is going on; guarded by the core's lock
+	// Guarded by the core's lock:
+	touched bool // by the turn that is going on
+	holding bool // the committer looks at held
+	held    held
 
 	// The rest belongs to the connection's goroutine.
 	turn    turn
 	reader  *protocol.Reader
-	body    []byte // memory of the large packet that the reader is at
-	read    int64  // bytes so far
-	told    int64  // the part of read that is in the counters
-	charged int    // bytes of reader's buffer in the memory budget
-	known   bool   // has asked for or offered work
-	half    bool   // part of a packet is there, and a deadline is set for the rest
-	halfAt  int64  // read at that moment
-	timed   bool   // any deadline is set
+	body    []byte     // memory of the large packet that the reader is at
+	read    int64      // bytes so far
+	told    int64      // the part of read that is in the counters
+	charged int        // bytes of reader's buffer in the memory budget
+	known   bool       // has asked for or offered work
+	half    bool       // part of a packet is there, and a deadline is set for the rest
+	halfAt  int64      // read at that moment
+	timed   bool       // any deadline is set
+	tasks   bool       // has asked for protocol.OptionTasks
+	reads   []store.ID // bodies to be read after the turn
 }
 
 func newConn(s *Server, nc net.Conn, address netip.Addr) *conn {
@@ -162,8 +168,12 @@ func (c *conn) dispatch() error {
 		return c.checkMemory()
 	}
 	c.half = false
+	c.turn.refusable = false
 	c.turn.begin()
 	for {
+		if c.turn.loading && ok && !answersEarly(p.Type) {
+			c.waitLoaded()
+		}
 		if ok && p.Owned {
 			c.handleLarge(&p)
 		} else if ok {
@@ -176,6 +186,12 @@ func (c *conn) dispatch() error {
 	c.turn.counts.BytesIn += uint64(c.read - c.told)
 	c.told = c.read
 	c.turn.end()
+	if len(c.reads) > 0 {
+		c.fetch()
+	}
+	if c.turn.refusable {
+		c.waitRoom()
+	}
 	return err
 }
 
@@ -215,6 +231,7 @@ func (c *conn) stopped(err error) {
 
 // linger makes the last ERROR arrive: closing a socket with unread bytes would take it back.
 func (c *conn) linger() {
+	c.waitHeld(lastWords)
 	c.out.wait(lastWords)
 	if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
 		if half.CloseWrite() != nil {
@@ -230,9 +247,11 @@ func (c *conn) linger() {
 
 // end takes the peer out of the queue, gives it what is still in its outbox, and closes.
 func (c *conn) end() {
+	c.waitHeld(lastWords)
 	c.turn.begin()
 	c.turn.apply(&queue.Leave{Peer: c.id})
 	delete(c.turn.peers, c.id)
+	c.turn.dropHeld(c)
 	c.turn.end()
 	c.server.limits.memory.Add(-int64(c.charged))
 	c.out.wait(lastWords)

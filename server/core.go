@@ -12,10 +12,11 @@ import (
 
 // core owns the queue. Everything that happens to it happens in a [turn].
 type core struct {
-	kick   chan struct{} // wakes the timer goroutine: an earlier deadline than it waits for
+	sooner chan struct{} // wakes the timer goroutine: an earlier deadline than it waits for
 	pacer  pacer
 	held   atomic.Int64 // bytes in the queue, as of the last turn
 	bodies *bodies
+	committer
 
 	mu       sync.Mutex // guards the following; never held over I/O
 	state    *queue.State
@@ -24,7 +25,7 @@ type core struct {
 	effects  []queue.Effect
 	event    events
 	counts   Counters
-	wake     time.Time // for which the timer goroutine waits; zero: for nothing
+	alarm    time.Time // for which the timer goroutine waits; zero: for nothing
 	draining *drain    // nil until the graceful end
 }
 
@@ -43,24 +44,26 @@ type events struct {
 	option       queue.SetOption
 }
 
-func newCore(cfg queue.Config) *core {
-	b := newBodies()
-	return &core{
-		kick:   make(chan struct{}, 1),
-		bodies: b,
-		state:  queue.New(cfg),
+func newCore(cfg *Config) *core {
+	c := &core{
+		sooner: make(chan struct{}, 1),
+		bodies: newBodies(),
+		state:  queue.New(cfg.Queue),
 		peers:  make(map[queue.Peer]*conn),
 	}
+	c.committer.init(cfg)
+	return c
 }
 
 // turn is one hold of the core's lock: events go in, answers go to the outboxes of peers, and these
 // are flushed when the lock has been given back. Its memory is used again for the next turn.
 type turn struct {
 	*core
-	own     *conn // whose packets are handled; nil: nobody's
-	now     time.Time
-	open    bool
-	touched []*conn
+	own       *conn // whose packets are handled; nil: nobody's
+	now       time.Time
+	open      bool
+	refusable bool // it has left something to be stored that can be refused
+	touched   []*conn
 }
 
 func (t *turn) begin() {
@@ -72,16 +75,33 @@ func (t *turn) begin() {
 // apply moves the queue and encodes what it answers. Byte slices of ev are not needed afterwards.
 func (t *turn) apply(ev queue.Event) {
 	t.effects = t.state.Apply(t.now, ev, t.effects[:0])
+	if ops := t.state.Ops(); len(ops) > 0 {
+		t.gather(ops)
+	}
 	for i := range t.effects {
 		e := &t.effects[i]
-		if to := t.peers[e.To]; to != nil {
-			t.send(to, e.Type, e.Arguments(), e.Shared)
+		switch to := t.peers[e.To]; {
+		case to == nil:
+		case e.After > t.settled || e.Body != 0 || to.held.any():
+			t.hold(to, e)
+		case e.Type != 0:
+			t.sendNow(to, e.Type, e.Arguments(), e.Shared)
 		}
 	}
 }
 
-// send encodes a packet for a peer. shared is as in [queue.Effect].
+// send encodes a packet for a peer, or lets it wait behind others. shared is as in [queue.Effect].
 func (t *turn) send(to *conn, typ protocol.Type, args [][]byte, shared bool) {
+	if !to.held.any() {
+		t.sendNow(to, typ, args, shared)
+		return
+	}
+	e := queue.Effect{Type: typ, N: len(args), Shared: shared}
+	copy(e.Args[:], args)
+	t.hold(to, &e)
+}
+
+func (t *turn) sendNow(to *conn, typ protocol.Type, args [][]byte, shared bool) {
 	if !to.out.append(typ, args, shared) {
 		t.counts.DroppedPackets++
 	}
@@ -96,23 +116,35 @@ func (t *turn) touch(c *conn) {
 	}
 }
 
-// end gives the lock back and flushes.
+// end gives the lock back and flushes, and writes to the store if nobody else does.
 func (t *turn) end() {
+	if t.close(false) {
+		t.commit()
+	}
+}
+
+// close is end without the store. It reports whether the caller is the writer after it; writer says
+// that it was before.
+func (t *turn) close(writer bool) (write bool) {
 	for _, c := range t.touched {
 		c.touched = false
 	}
 	late := t.schedule()
 	t.draining.check(t.state)
 	t.held.Store(t.state.Bytes())
+	if t.store != nil {
+		write = t.becomeWriter(writer)
+	}
 	t.open = false
 	t.mu.Unlock()
 	if late {
 		select {
-		case t.kick <- struct{}{}:
+		case t.sooner <- struct{}{}:
 		default: // it is awake already
 		}
 	}
 	t.flush()
+	return write
 }
 
 // flush sends what the turn has put into outboxes. The peer whose packets these were comes last: the
@@ -143,10 +175,10 @@ func (t *turn) flush() {
 // schedule reports whether the timer goroutine waits for a later moment than the queue asks for.
 func (t *turn) schedule() bool {
 	next, ok := t.state.NextDeadline()
-	if !ok || !t.wake.IsZero() && !next.Before(t.wake) {
+	if !ok || !t.alarm.IsZero() && !next.Before(t.alarm) {
 		return false
 	}
-	t.wake = next
+	t.alarm = next
 	return true
 }
 
@@ -159,16 +191,16 @@ func (c *core) runTimer(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.kick:
+		case <-c.sooner:
 		case <-timer.C:
 			t.begin()
-			t.wake = time.Time{}
+			t.alarm = time.Time{}
 			t.apply(&queue.Tick{})
-			t.end() // sets wake again, and kicks
+			t.end() // sets alarm again, and makes it known
 			continue
 		}
 		c.mu.Lock()
-		wait := time.Until(c.wake)
+		wait := time.Until(c.alarm)
 		c.mu.Unlock()
 		timer.Reset(wait)
 	}

@@ -85,6 +85,7 @@ func (s *Server) beginDrain() *drain {
 func (s *Server) flushAll() {
 	deadline := time.Now().Add(lastWords)
 	for _, c := range s.open() {
+		c.waitHeld(time.Until(deadline))
 		c.out.wait(time.Until(deadline))
 	}
 }

@@ -135,8 +135,13 @@ func (s *Server) lost(ln net.Listener, err error) {
 	if s.phase != serving {
 		return
 	}
+	s.giveUp(fmt.Errorf("server: accept on %s: %w", ln.Addr(), err))
+}
+
+// giveUp ends Serve with err.
+func (s *Server) giveUp(err error) {
 	select {
-	case s.failed <- fmt.Errorf("server: accept on %s: %w", ln.Addr(), err):
-	default: // another listener was first
+	case s.failed <- err:
+	default: // there is a reason already
 	}
 }

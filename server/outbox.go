@@ -40,7 +40,8 @@ type outbox struct {
 	tail    []byte     // being filled
 	held    [][]byte   // the chunks that are bodies, see [bodies]
 	size    int        // bytes in chunks, tail and sending
-	charged int        // the part of size that the memory budget knows of
+	kept    int        // bytes that wait for the store before they come here, see [held]
+	charged int        // the part of size and kept that the memory budget knows of
 	writing bool       // somebody writes; others only append
 	sending net.Buffers
 	err     error         // nothing more will be sent
@@ -92,21 +93,59 @@ func (o *outbox) appendText(text []byte) {
 	}
 }
 
+// reserve is append for a packet that must wait: only its size is known, and that it will come by
+// [outbox.appendReleased].
+func (o *outbox) reserve(t protocol.Type, n int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.accepts(t) {
+		return false
+	}
+	o.kept += n
+	o.charge()
+	return true
+}
+
+// appendReleased adds what reserve has announced. The caller holds the lock.
+func (o *outbox) appendReleased(item heldItem, encoded []byte) {
+	if o.err != nil {
+		if item.lent {
+			o.bodies.drop(item.body)
+		}
+		return
+	}
+	o.kept -= item.size + len(item.body)
+	o.size += len(encoded) + len(item.body)
+	o.tail = append(o.room(), encoded...)
+	switch {
+	case len(item.body) >= byReference:
+		o.chunks = append(o.chunks, o.tail, item.body)
+		o.tail = nil
+		if item.lent { // it was held when it began to wait
+			o.held = append(o.held, item.body)
+		}
+	default:
+		o.tail = append(o.tail, item.body...)
+	}
+	o.charge()
+}
+
 // accepts applies the bounds. Over the harder one the outbox fails, and the next flush closes the
 // connection.
 func (o *outbox) accepts(t protocol.Type) bool {
 	if o.err != nil {
 		return false
 	}
-	if o.size < smallChunk {
+	unread := o.size + o.kept
+	if unread < smallChunk {
 		return true
 	}
 	bound := o.limits.outbox()
-	if o.size > bound {
+	if unread > bound {
 		o.fail(errOverflow)
 		return false
 	}
-	return o.size <= bound/4 || !droppable(t)
+	return unread <= bound/4 || !droppable(t)
 }
 
 // room is the tail with a place for one more packet.
@@ -281,7 +320,7 @@ func (o *outbox) fail(err error) {
 	for _, body := range o.held {
 		o.bodies.drop(body)
 	}
-	o.chunks, o.tail, o.held, o.size = nil, nil, nil, 0
+	o.chunks, o.tail, o.held, o.size, o.kept = nil, nil, nil, 0, 0
 }
 
 // close fails the outbox, so that a writer goroutine whose connection is closed ends.
@@ -321,9 +360,9 @@ func (o *outbox) failure() error {
 
 // charge tells the memory budget of a size that has changed much.
 func (o *outbox) charge() {
-	if d := o.size - o.charged; d >= chargeStep || d <= -chargeStep {
+	if d := o.size + o.kept - o.charged; d >= chargeStep || d <= -chargeStep {
 		o.limits.charge(d)
-		o.charged = o.size
+		o.charged += d
 	}
 }
 
@@ -333,7 +372,9 @@ func (o *outbox) settle() {
 		o.charge()
 		return
 	}
-	if o.charged > 0 {
+	if o.kept > 0 {
+		o.charge()
+	} else if o.charged > 0 {
 		o.limits.memory.Add(-int64(o.charged))
 		o.charged = 0
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -23,7 +24,7 @@ type Server struct {
 	core    *core
 	limits  *limits
 	peers   *peerLog
-	group   sync.WaitGroup // every goroutine of the server
+	group   sync.WaitGroup // every goroutine of the server but the committer's
 	closed  chan struct{}  // closed by Close
 	asked   chan struct{}  // closed by the admin command "shutdown"
 	failed  chan error     // a listener that cannot go on
@@ -54,10 +55,13 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Queue.HandlePrefix == "" {
 		cfg.Queue.HandlePrefix = handlePrefix()
 	}
+	cfg.Queue.Durable = cfg.Store != nil
+	cfg.Queue.KeepBody = cmp.Or(cfg.Queue.KeepBody, defaultKeepBody)
+	cfg.Queue.FirstSerial = cmp.Or(cfg.Queue.FirstSerial, uint64(time.Now().UnixMicro()))
 	s := &Server{
 		cfg:     cfg,
 		started: time.Now(),
-		core:    newCore(cfg.Queue),
+		core:    newCore(&cfg),
 		peers:   newPeerLog(cfg.Logger),
 		closed:  make(chan struct{}),
 		asked:   make(chan struct{}),
@@ -80,7 +84,7 @@ func handlePrefix() string {
 // Serve takes connections from the listeners until ctx ends, then drains: no new connections, no new
 // jobs, running foreground jobs are delivered for up to [Config].DrainTimeout. It closes the listeners
 // and all connections and returns nil when every goroutine of the server is gone. After [Server.Close]
-// it returns ErrClosed, and when a listener breaks, that one's error. It can be called once. Without
+// it returns ErrClosed, and when a listener breaks or the store cannot be loaded, that error. It can be called once. Without
 // listeners it serves the connections of [Server.ServeConn].
 func (s *Server) Serve(ctx context.Context, lns ...net.Listener) error {
 	if err := s.start(lns); err != nil {
@@ -90,6 +94,8 @@ func (s *Server) Serve(ctx context.Context, lns ...net.Listener) error {
 	timerCtx, stopTimer := context.WithCancel(context.WithoutCancel(ctx))
 	s.group.Go(func() { s.core.runTimer(timerCtx) })
 	s.group.Go(func() { s.shed(timerCtx) })
+	s.group.Go(func() { s.load(timerCtx) })
+	stopCommitter := s.startCommitter()
 	for _, ln := range lns {
 		s.group.Go(func() { s.accept(ln) })
 	}
@@ -102,10 +108,12 @@ func (s *Server) Serve(ctx context.Context, lns ...net.Listener) error {
 	case <-s.closed:
 		err = ErrClosed
 	case err = <-s.failed:
+	case err = <-s.storeFailure():
 	}
 	s.stop()
 	stopTimer()
 	s.group.Wait()
+	stopCommitter()
 	return err
 }
 

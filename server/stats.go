@@ -24,6 +24,7 @@ type Counters struct {
 	TooLarge       uint64 // packets and lines over their limit; each has ended a connection
 	Timeouts       uint64 // connections closed by ReadTimeout or IdleTimeout
 	SlowPeers      uint64 // connections closed because of MaxOutbox
+	BodiesLost     uint64 // payloads and results that the store could not give back
 	DroppedPackets uint64 // not sent to a peer that is slow or gone
 	AcceptErrors   uint64 // each was followed by a pause
 	Panics         uint64 // mistakes of the server that have cost a connection
