@@ -253,7 +253,7 @@ func (s *State) bodyLost(ev *BodyLost) {
 	if !j.away || j.state != Running || s.attempts.at(j.attempt).worker != p {
 		return
 	}
-	s.counters.BodiesLost++
+	s.counters.Kept.BodiesLost++
 	s.noteLoss(j, reasonPayload)
 	j.away, j.payloadLen = false, 0
 	s.failAfter(slot, j, s.bury(j))

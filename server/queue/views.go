@@ -78,7 +78,13 @@ type Counters struct {
 	DeadLetters uint64 // jobs that became dead letters
 	DeadDropped uint64 // dead letters that had to make room
 	DeadRetried uint64 // dead letters that became jobs again
-	BodiesLost  uint64 // jobs set aside because their payload could not be read
+
+	Kept Kept
+}
+
+// Kept counts what has to do with records and results.
+type Kept struct {
+	BodiesLost uint64 // payloads and results that could not be read
 }
 
 // Refused counts submissions and CAN_DOs answered with ERROR, by reason.
