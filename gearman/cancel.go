@@ -15,11 +15,10 @@ import (
 // A stock gearmand can cancel what is queued only; Cancel fails with [ErrUnsupported] for a job that runs
 // there.
 func (c *Client) Cancel(ctx context.Context, h Handle) (JobState, error) {
-	s := c.sessions[h.Server]
-	if s == nil {
+	if c.sessions[h.Server] == nil {
 		return "", fmt.Errorf("gearman: cancel %s: %q is not a server of this client", h, h.Server)
 	}
-	extended, err := s.extension(ctx)
+	s, extended, err := c.reach(ctx, h.Server)
 	if err != nil {
 		return "", fmt.Errorf("cancel %s: %w", h, err)
 	}
@@ -42,7 +41,7 @@ func (c *Client) CancelKey(ctx context.Context, function, key string) (JobState,
 	var s *session
 	var extended bool
 	if err == nil {
-		s, extended, err = c.reach(ctx, function, key)
+		s, extended, err = c.reach(ctx, c.order(function, key)...)
 	}
 	if err == nil && !extended {
 		err = fmt.Errorf("%w: %s cannot cancel by key; use the job's handle", ErrUnsupported, s.server)

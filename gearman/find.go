@@ -52,7 +52,7 @@ func (c *Client) FindAll(ctx context.Context, function string, keys []string) ([
 	found := make([]Found, len(keys))
 	answered := make(chan error, len(keys))
 	for i, key := range keys {
-		s, extended, err := c.reach(ctx, function, key)
+		s, extended, err := c.reach(ctx, c.order(function, key)...)
 		if err == nil {
 			err = s.find(extended, function, key, func(f Found, err error) {
 				found[i] = f
@@ -116,10 +116,9 @@ func unsupported(err error) error {
 	return err
 }
 
-// reach gives the first server of a key's order that is up or can be dialled now, and whether it knows
-// the extension.
-func (c *Client) reach(ctx context.Context, function, key string) (*session, bool, error) {
-	servers := c.order(function, key)
+// reach gives the first of the servers that is up or can be dialled now, and whether it knows the
+// extension.
+func (c *Client) reach(ctx context.Context, servers ...string) (*session, bool, error) {
 	for _, server := range servers {
 		extended, err := c.sessions[server].extension(ctx)
 		if err == nil {

@@ -64,8 +64,7 @@ func (c *Client) Guarantees(ctx context.Context) ([]Guarantees, error) {
 }
 
 func (c *Client) guarantees(ctx context.Context, server string) (Guarantees, error) {
-	s := c.sessions[server]
-	extended, err := s.extension(ctx)
+	s, extended, err := c.reach(ctx, server)
 	if err != nil {
 		return Guarantees{}, err
 	}
