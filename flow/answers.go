@@ -11,11 +11,14 @@ import (
 // completed, failed, retried and warned are the callbacks of a job's task. Those of one stage run one
 // at a time.
 
-func (j *job) completed(r gearman.Result) {
+func (j *job) completed(r gearman.Result) { j.take(r.Payload, r.Attempt) }
+
+// take makes the job's result of what a worker or a part gave.
+func (j *job) take(payload []byte, attempt int) {
 	j.stage.completing.Lock()
 	defer j.stage.completing.Unlock()
-	j.result, j.attempt = r.Payload, r.Attempt
-	result, err := j.stage.output.read(r.Payload)
+	j.result, j.attempt = payload, attempt
+	result, err := j.read(payload)
 	if err != nil {
 		j.fail(&jobError{"output", fmt.Errorf("result: %w", err)})
 		return
@@ -55,7 +58,11 @@ func (j *job) warned(p []byte) {
 // later item can find it.
 func (j *job) succeed(result item) {
 	s := j.stage
-	if err := s.results.put(j.place, result.raw); err != nil {
+	kept, err := s.keep(result)
+	if err == nil {
+		err = s.put(j.place, kept)
+	}
+	if err != nil {
 		s.abort(err)
 		j.lose()
 		return
@@ -69,7 +76,7 @@ func (j *job) succeed(result item) {
 	}
 	s.mu.Unlock()
 	s.report(j, Event{Kind: JobDone, Place: j.place, Attempt: j.retries + 1})
-	s.succeedAt(j, twins, result.raw)
+	s.succeedAt(j, twins, kept)
 	s.ringReaders()
 	s.review()
 	s.barrier.end()
@@ -126,7 +133,7 @@ func (s *stageRun) land(j *job, end answer) (twins []int) {
 // succeedAt gives the result of j, or of a job equal to it, to the items at places that joined it.
 func (s *stageRun) succeedAt(j *job, places []int, result []byte) {
 	for _, place := range places {
-		if err := s.results.put(place, result); err != nil {
+		if err := s.put(place, result); err != nil {
 			s.abort(err)
 			s.drop()
 			continue
@@ -231,5 +238,5 @@ func (s *stageRun) report(j *job, e Event) {
 
 // resultValue reads one kept result.
 func (s *stageRun) resultValue(p []byte) (any, error) {
-	return item{p, s.output.form()}.value()
+	return s.kept(p).value()
 }

@@ -62,37 +62,65 @@ type CommandOptions struct {
 // The timeout of a stage or function holds in the worker too: the command and all it started are
 // killed when it is over.
 func HandleCommands(w *gearman.Worker, p *Plan, o CommandOptions) {
-	if settled, err := p.settled(&Scope{Params: o.Params}); err == nil { // else some timeouts are not known here
-		p = settled
+	h := commandHandlers{worker: w, options: o, attempts: &attempts{}, served: map[string]bool{}}
+	for i, plan := range p.Plans() {
+		if i > 0 { // the parameters and the run of a part are not known here
+			h.options.Params, h.options.Run = nil, ""
+		}
+		if settled, err := plan.settled(&Scope{Params: h.options.Params}); err == nil { // else some timeouts are not known here
+			plan = settled
+		}
+		h.add(plan)
 	}
-	tried := &attempts{}
+}
+
+// commandHandlers serve the commands of a plan and of its parts. A function that two of them declare is
+// the same in both.
+type commandHandlers struct {
+	worker   *gearman.Worker
+	options  CommandOptions
+	attempts *attempts
+	served   map[string]bool
+}
+
+func (h *commandHandlers) add(p *Plan) {
 	for i := range p.Functions {
 		f := &p.Functions[i]
-		c := newCommandRunner(p, &f.Command, o, f.Env)
-		c.attempts, c.run, c.stage = tried, o.Run, p.onlyStage(f.Name)
-		w.HandleWith(f.Name, gearman.FunctionConfig{Timeout: p.functionTimeout(f), MaxParallel: f.MaxParallel}, c.function)
+		c := newCommandRunner(p, &f.Command, h.options, f.Env)
+		c.run, c.stage = h.options.Run, p.onlyStage(f.Name)
+		h.serve(f.Name, gearman.FunctionConfig{Timeout: p.functionTimeout(f), MaxParallel: f.MaxParallel}, c, c.function)
 	}
 	for i := range p.Stages {
-		s := &p.Stages[i]
-		if s.Command == nil {
-			continue
+		for _, s := range p.Stages[i].Works() {
+			if s.Command == nil {
+				continue
+			}
+			c := newCommandRunner(p, s.Command, h.options, s.Env)
+			c.stage = p.Stages[i].Name
+			h.serve(s.Function, gearman.FunctionConfig{Timeout: s.Timeout}, c, c.job)
 		}
-		c := newCommandRunner(p, s.Command, o, s.Env)
-		c.attempts, c.stage = tried, s.Name
-		w.HandleWith(s.Function, gearman.FunctionConfig{Timeout: s.Timeout}, c.job)
 	}
+}
+
+func (h *commandHandlers) serve(name string, config gearman.FunctionConfig, c *commandRunner, do gearman.HandlerFunc) {
+	if h.served[name] {
+		return
+	}
+	h.served[name] = true
+	c.attempts = h.attempts
+	h.worker.HandleWith(name, config, do)
 }
 
 // onlyStage is the stage that has a function, if no other has it.
 func (p *Plan) onlyStage(function string) string {
 	name := ""
-	for i := range p.Stages {
+	for stage, w := range p.works() {
 		switch {
-		case p.Stages[i].Function != function:
+		case w.Function != function || stage.Name == name:
 		case name != "":
 			return ""
 		default:
-			name = p.Stages[i].Name
+			name = stage.Name
 		}
 	}
 	return name
@@ -105,12 +133,12 @@ func (p *Plan) functionTimeout(f *Function) time.Duration {
 		return f.Timeout
 	}
 	longest := time.Duration(0)
-	for i := range p.Stages {
-		if s := &p.Stages[i]; s.Function == f.Name {
-			if s.Timeout == 0 {
+	for _, w := range p.works() {
+		if w.Function == f.Name {
+			if w.Timeout == 0 {
 				return 0
 			}
-			longest = max(longest, s.Timeout)
+			longest = max(longest, w.Timeout)
 		}
 	}
 	return longest
@@ -133,7 +161,17 @@ func (p *Plan) patience(s *Stage) time.Duration {
 
 // HasCommands reports whether there is anything for [HandleCommands] to serve.
 func (p *Plan) HasCommands() bool {
-	return len(p.Functions) > 0 || slices.ContainsFunc(p.Stages, func(s Stage) bool { return s.Command != nil })
+	for _, plan := range p.Plans() {
+		if len(plan.Functions) > 0 {
+			return true
+		}
+		for _, w := range plan.works() {
+			if w.Command != nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // commandRunner runs one command of a plan for jobs.

@@ -20,12 +20,12 @@ func (j *job) discover(result item) error {
 	if s.frontier == nil {
 		return nil
 	}
-	found, err := s.maker.found(j, result)
+	found, err := j.maker.found(j, result)
 	if err != nil {
 		return &jobError{"discover", fmt.Errorf("discover: %w", err)}
 	}
 	for _, it := range found {
-		next, err := s.maker.make(it, 0)
+		next, err := j.maker.make(it, 0, 0)
 		if err != nil {
 			return err
 		}
@@ -51,8 +51,8 @@ func (j *job) discover(result item) error {
 
 // found is the items that a result names.
 func (m *jobMaker) found(j *job, result item) ([]item, error) {
-	d := m.stage.spec.Discover
-	scope, err := m.scope(j.item, j.place)
+	d := m.spec.Discover
+	scope, err := m.scope(j.item, j.index)
 	if err != nil {
 		return nil, err
 	}

@@ -126,6 +126,11 @@ func (c *expressionCheck) unknown(n *ast.IdentifierNode) {
 		c.fail(n, fmt.Sprintf("%q cannot be used here", name))
 		return
 	}
+	if name == "secrets" {
+		c.failHint(n, "a secret in an expression would be in keys, jobs and logs", "a command finds it in its environment, as $NAME")
+		c.err.Rule = "secret-leak"
+		return
+	}
 	if name == "null" || name == "None" {
 		c.failHint(n, fmt.Sprintf("unknown name %q", name), `did you mean "nil"?`)
 		return

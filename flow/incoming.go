@@ -8,6 +8,17 @@ import (
 type incoming struct {
 	item   item
 	origin origin
+	task   int // which of the stage's works it is for
+	index  int // its number among the items of its task; counts only in a stage of tasks
+	tasked bool
+}
+
+// indexAt is what expressions see as index.
+func (e incoming) indexAt(place int) int {
+	if e.tasked {
+		return e.index
+	}
+	return place
 }
 
 // origin is a result of an earlier stage: the number of the stage among those of the input, and the
@@ -35,7 +46,7 @@ func flattenIncoming(items iter.Seq2[incoming, error]) iter.Seq2[incoming, error
 				return
 			}
 			for _, it := range elements {
-				if !yield(incoming{it, e.origin}, nil) {
+				if !yield(incoming{item: it, origin: e.origin}, nil) {
 					return
 				}
 			}
@@ -96,7 +107,7 @@ func (b *batch) take() incoming {
 	if b.count == 0 {
 		list = []byte{'['}
 	}
-	e := incoming{item{append(list, ']'), jsonItem}, b.origin}
+	e := incoming{item: item{append(list, ']'), jsonItem}, origin: b.origin}
 	*b = batch{}
 	return e
 }

@@ -21,15 +21,23 @@ func tooLargeList(count int) error {
 
 // items gives the stage's items in order, as its Input says. It ends early when ctx does.
 func (s *stageRun) items(ctx context.Context) iter.Seq2[incoming, error] {
-	in := s.spec.Input
+	items := s.inputItems(ctx, &s.spec.Input)
+	if len(s.spec.Tasks) == 0 {
+		return items
+	}
+	return s.taskItems(ctx, items)
+}
+
+// inputItems gives the items of an input, of the stage or of one of its tasks.
+func (s *stageRun) inputItems(ctx context.Context, in *Input) iter.Seq2[incoming, error] {
 	var items iter.Seq2[incoming, error]
 	switch in.Kind {
 	case FromValue:
-		items = s.valueItems()
+		items = s.valueItems(in)
 	case FromMatrix:
-		items = s.matrixItems()
+		items = s.matrixItems(in.Matrix)
 	case FromStages:
-		items = s.stageItems(ctx)
+		items = s.stageItems(ctx, in)
 	case FromInput:
 		items = s.run.sentItems(ctx, in.Encoding.form())
 	default:
@@ -48,8 +56,8 @@ func (s *stageRun) items(ctx context.Context) iter.Seq2[incoming, error] {
 }
 
 // valueItems gives the elements of the value that Each stands for.
-func (s *stageRun) valueItems() iter.Seq2[incoming, error] {
-	v, err := s.spec.Input.Each.Eval(s.run.scope(s.spec.Input.Each))
+func (s *stageRun) valueItems(in *Input) iter.Seq2[incoming, error] {
+	v, err := in.Each.Eval(s.run.scope(in.Each))
 	if err != nil {
 		return fails(fmt.Errorf("for_each: %w", err))
 	}
@@ -89,14 +97,15 @@ func numbers(n int) iter.Seq[any] {
 
 // stageItems gives results of earlier stages: after their barriers in the order of their input, or
 // as they arrive.
-func (s *stageRun) stageItems(ctx context.Context) iter.Seq2[incoming, error] {
-	if s.streams() {
+func (s *stageRun) stageItems(ctx context.Context, in *Input) iter.Seq2[incoming, error] {
+	if in == &s.spec.Input && s.streams() {
 		return s.arrivals(ctx)
 	}
 	return func(yield func(incoming, error) bool) {
-		for _, from := range s.from {
+		for _, name := range in.From {
+			from := s.run.stage(name)
 			for p, err := range from.inOrder() {
-				if !yield(incoming{item: item{p, from.output.form()}}, err) || err != nil {
+				if !yield(incoming{item: from.kept(p)}, err) || err != nil {
 					return
 				}
 			}
@@ -166,7 +175,7 @@ func (a *arrival) isEnded() bool {
 func (a *arrival) drain(s *stageRun, yield func(incoming, error) bool) bool {
 	for end := a.from.results.records.end(); a.pos < end; {
 		place, p, next, err := a.reader.at(a.pos)
-		e := incoming{item{p, a.from.output.form()}, origin{a.source, int(place)}}
+		e := incoming{item: a.from.kept(p), origin: origin{a.source, int(place)}}
 		if !yield(e, err) || err != nil {
 			return false
 		}

@@ -167,7 +167,8 @@ func (in *intake) takeFound(ctx context.Context) (bool, error) {
 	if !ok {
 		return in.nextLevel()
 	}
-	j, err := s.maker.make(it, in.nextPlace())
+	place := in.nextPlace()
+	j, err := s.makers[0].make(it, place, place)
 	if err != nil {
 		j.fail(err)
 		return true, nil
@@ -182,7 +183,7 @@ func (in *intake) admit(ctx context.Context, e incoming) error {
 	if err != nil {
 		return err
 	}
-	j, err := s.maker.make(e.item, place)
+	j, err := s.makers[e.task].make(e.item, place, e.indexAt(place))
 	if err == nil && s.frontier != nil && !s.frontier.admit(j.hash) {
 		return nil
 	}
@@ -203,7 +204,7 @@ func (in *intake) place(ctx context.Context, j *job) error {
 	if in.gate == nil {
 		return in.start(ctx, j)
 	}
-	group, err := in.stage.maker.group(j)
+	group, err := j.maker.group(j)
 	if err != nil {
 		j.fail(err)
 		return nil

@@ -14,7 +14,9 @@ var errEqual = errors.New("an equal item failed before")
 // job is one item on its way through a stage.
 type job struct {
 	stage   *stageRun
+	maker   *jobMaker
 	place   int
+	index   int // as expressions see it: the place, or that among the items of its task
 	item    item
 	payload []byte
 	key     string
@@ -23,6 +25,7 @@ type job struct {
 	identity keyHash // in a sampled run: of function and key arguments, the same in all runs
 	twins    []int   // places of later items with the same key; guarded by the stage's lock
 
+	priority  gearman.Priority
 	arguments item      // what the key is made of
 	addedAt   time.Time // when it was submitted
 	submitted bool      // set before the task is added
@@ -36,23 +39,27 @@ type job struct {
 // jobMaker turns a stage's items into jobs: arguments, payload, key.
 type jobMaker struct {
 	stage    *stageRun
-	base     Scope // all but the item
-	evaluate bool  // some template is to be evaluated for each item
+	spec     *Stage // the stage, or one of its tasks
+	base     Scope  // all but the item
+	evaluate bool   // some template is to be evaluated for each item
 	keys     keyMaker
 	command  *commandMaker // nil: not a command of the stage's own
+	sources  *sourceHashes // nil: none
 	identity *keyMaker     // of a sampled run
 }
 
-func newJobMaker(s *stageRun) (jobMaker, error) {
-	spec := s.spec
-	templates := []Template{spec.Args, spec.Key}
-	if spec.Rate != nil {
-		templates = append(templates, spec.Rate.Per)
+func newJobMaker(s *stageRun, spec *Stage) (jobMaker, error) {
+	templates := append([]Template{spec.Args, spec.Key, spec.Priorities}, spec.Sources...)
+	if rate := s.spec.Rate; rate != nil {
+		templates = append(templates, rate.Per)
+	}
+	if spec.Pipeline != nil {
+		templates = append(templates, spec.Pipeline.Params)
 	}
 	if d := spec.Discover; d != nil {
 		templates = append(templates, discoverTemplates(d)...)
 	}
-	m := jobMaker{stage: s}
+	m := jobMaker{stage: s, spec: spec}
 	scope := s.run.scopeOf(spec)
 	var err error
 	if m.keys, err = newKeyMaker(spec.Function, spec.Version, scope); err != nil {
@@ -69,15 +76,18 @@ func newJobMaker(s *stageRun) (jobMaker, error) {
 		m.command = newCommandMaker(s.run.plan, spec, scope)
 		templates = append(templates, m.command.templates()...)
 	}
+	if len(spec.Sources) > 0 {
+		m.sources = newSourceHashes(spec)
+	}
 	m.evaluate = slices.ContainsFunc(templates, func(t Template) bool { return !t.IsConstant() })
 	m.base = *s.run.scope(templates...)
 	return m, nil
 }
 
 // make makes the job of an item. The job is there even with an error, which is then its failure.
-func (m *jobMaker) make(it item, place int) (*job, error) {
-	j := &job{stage: m.stage, place: place, item: it}
-	scope, err := m.scope(it, place)
+func (m *jobMaker) make(it item, place, index int) (*job, error) {
+	j := &job{stage: m.stage, maker: m, place: place, index: index, item: it}
+	scope, err := m.scope(it, index)
 	if err != nil {
 		return j, &jobError{"item", fmt.Errorf("item: %w", err)}
 	}
@@ -88,13 +98,13 @@ func (m *jobMaker) make(it item, place int) (*job, error) {
 }
 
 // scope is what the templates see for one item.
-func (m *jobMaker) scope(it item, place int) (*Scope, error) {
+func (m *jobMaker) scope(it item, index int) (*Scope, error) {
 	if !m.evaluate {
 		return &m.base, nil
 	}
 	scope := m.base
 	if m.stage.frontier == nil { // the order of what is found is chance, and no part of a key
-		scope.Index = place
+		scope.Index = index
 	}
 	v, err := it.value()
 	scope.Item = v
@@ -102,20 +112,35 @@ func (m *jobMaker) scope(it item, place int) (*Scope, error) {
 }
 
 func (m *jobMaker) fill(j *job, scope *Scope) error {
-	spec := m.stage.spec
+	spec := m.spec
 	args, err := evaluated(spec.Args, scope, j.item)
 	if err != nil {
 		return fmt.Errorf("args: %w", err)
 	}
-	j.payload = args.raw
 	keyed := args
-	if m.command != nil {
+	switch {
+	case m.command != nil:
 		if j.payload, keyed, err = m.command.make(j.item, args, scope); err != nil {
 			return err
 		}
+	case spec.Pipeline != nil:
+		if keyed, err = spec.Pipeline.given(scope); err != nil {
+			return err
+		}
+		j.payload = keyed.raw
+	default:
+		j.payload = args.raw
 	}
 	if keyed, err = evaluated(spec.Key, scope, keyed); err != nil {
 		return fmt.Errorf("key: %w", err)
+	}
+	if m.sources != nil {
+		if keyed, err = m.sources.addTo(keyed, scope); err != nil {
+			return fmt.Errorf("sources: %w", err)
+		}
+	}
+	if j.priority, err = spec.priority(scope); err != nil {
+		return fmt.Errorf("priority: %w", err)
 	}
 	j.arguments = keyed
 	if j.key, j.hash, err = m.keys.key(keyed); err != nil {
@@ -125,6 +150,22 @@ func (m *jobMaker) fill(j *job, scope *Scope) error {
 		_, j.identity, err = m.identity.key(keyed)
 	}
 	return err
+}
+
+// priority is that of a job.
+func (s *Stage) priority(scope *Scope) (gearman.Priority, error) {
+	if s.Priorities.IsZero() {
+		return s.Priority, nil
+	}
+	v, err := s.Priorities.Eval(scope)
+	if err != nil {
+		return s.Priority, err
+	}
+	text, err := Text(v)
+	if err != nil {
+		return s.Priority, err
+	}
+	return priorityOf(text)
 }
 
 // evaluated is the value of a template, or otherwise when there is none.
@@ -145,7 +186,7 @@ func (m *jobMaker) group(j *job) (string, error) {
 	if per.IsZero() {
 		return "", nil
 	}
-	scope, err := m.scope(j.item, j.place)
+	scope, err := m.scope(j.item, j.index)
 	if err != nil {
 		return "", &jobError{"item", err}
 	}
@@ -169,9 +210,14 @@ func (j *job) submit() {
 	if j.play() || j.answer() {
 		return
 	}
+	spec := j.maker.spec
+	if spec.Pipeline != nil {
+		s.parts.Go(j.runPart)
+		return
+	}
 	s.set.add(gearman.Task{
-		Function: s.spec.Function, Payload: j.payload, Key: j.key,
-		Priority: s.spec.Priority, Timeout: s.run.plan.patience(s.spec), Retry: s.spec.Retry,
+		Function: spec.Function, Payload: j.payload, Key: j.key,
+		Priority: j.priority, Timeout: s.run.plan.patience(spec), Retry: spec.Retry, AcceptLate: spec.Late == AcceptLate,
 		OnWarning: j.warned, OnRetry: j.retried, OnComplete: j.completed, OnFail: j.failed,
 	})
 }
@@ -202,6 +248,10 @@ func (j *job) join() bool {
 func (s *stageRun) repeat(j *job, earlier answer) {
 	if earlier.failed {
 		s.failAt(j, []int{j.place}, &jobError{"equal", errEqual})
+		return
+	}
+	if s.spec.Results.Keep == KeepNone {
+		s.succeedAt(j, []int{j.place}, nil)
 		return
 	}
 	p, ok, err := s.results.get(earlier.place)

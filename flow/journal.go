@@ -138,7 +138,7 @@ func (j *job) answer() bool {
 	if s.run.journal == nil || s.force {
 		return false
 	}
-	found, ok := s.run.journal.Answer(s.spec, j.key)
+	found, ok := s.run.journal.Answer(j.maker.spec, j.key)
 	if !ok {
 		return false
 	}
@@ -157,7 +157,7 @@ func (j *job) record(place int, outcome Outcome, fill func(*JobRecord)) {
 	fill(&r)
 	err := j.recordOnTape(&r)
 	if s.run.journal != nil && err == nil {
-		err = s.run.journal.Job(s.spec, &r)
+		err = s.run.journal.Job(j.maker.spec, &r)
 	}
 	if err != nil {
 		s.abort(err)

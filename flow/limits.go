@@ -10,25 +10,44 @@ import (
 // settled is the plan with the limits that a run decides in their places. It is the plan itself when
 // there are none. A value that is no limit is a [ParamError]: it came from the parameters.
 func (p *Plan) settled(scope *Scope) (*Plan, error) {
-	if !slices.ContainsFunc(p.Stages, func(s Stage) bool { return len(s.Limits) > 0 }) {
+	isSettled := true
+	for stage, w := range p.works() {
+		isSettled = isSettled && len(stage.Limits)+len(w.Limits) == 0
+	}
+	if isSettled {
 		return p, nil
 	}
 	settled := *p
 	settled.Stages = slices.Clone(p.Stages)
 	for i := range settled.Stages {
 		s := &settled.Stages[i]
-		for _, limit := range slices.Sorted(maps.Keys(s.Limits)) {
-			v, err := s.Limits[limit].Eval(scope)
-			if err == nil {
-				err = s.setLimit(limit, v)
-			}
-			if err != nil {
-				problem := ParamProblem{Message: fmt.Sprintf("stage %q: %s: %v", s.Name, limit, err)}
+		s.Tasks = slices.Clone(s.Tasks)
+		all := []*Stage{s}
+		if len(s.Tasks) > 0 {
+			all = append(all, s.Works()...)
+		}
+		for _, one := range all {
+			if err := one.settle(scope); err != nil {
+				problem := ParamProblem{Message: fmt.Sprintf("stage %q: %v", s.Name, err)}
 				return nil, &ParamError{Pipeline: p.Name, Problems: []ParamProblem{problem}}
 			}
 		}
 	}
 	return &settled, nil
+}
+
+// settle puts the values of the stage's limits in their places.
+func (s *Stage) settle(scope *Scope) error {
+	for _, limit := range slices.Sorted(maps.Keys(s.Limits)) {
+		v, err := s.Limits[limit].Eval(scope)
+		if err == nil {
+			err = s.setLimit(limit, v)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", limit, err)
+		}
+	}
+	return nil
 }
 
 // setLimit puts a value in the place that it is for. What is behind pointers is copied first.

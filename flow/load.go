@@ -19,36 +19,47 @@ func LoadFile(name string) (*Plan, []Problem, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	plan, warnings, err := load(name, f, true)
-	return plan, warnings, errors.Join(err, f.Close())
+	files := newIncludes(filepath.Dir(name))
+	plan, warnings, err := load(name, f, files)
+	return plan, warnings, errors.Join(err, f.Close(), files.close())
 }
 
 // Load reads a pipeline from YAML. The name stands in messages, and its folder is where commands
 // run. Load is strict: a key it does not know or a value it does not understand is an error. All that
 // is wrong is reported at once, as a [ValidationError]; what is only doubtful comes back as warnings.
 func Load(name string, r io.Reader) (*Plan, []Problem, error) {
-	return load(name, r, false)
+	return load(name, r, nil)
 }
 
 // load reads a pipeline; only of one on disk are the files that it names looked for.
-func load(name string, r io.Reader, onDisk bool) (*Plan, []Problem, error) {
+func load(name string, r io.Reader, files *includes) (*Plan, []Problem, error) {
 	source, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err != nil {
 		return nil, nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	l := loader{problems: problems{file: name}, onDisk: onDisk, language: newLanguage(), broken: map[*node]bool{}}
+	l := newLoader(name, files)
+	if files != nil {
+		l.path = filepath.ToSlash(filepath.Base(name))
+		files.begin(l.path)
+	}
 	l.load(source)
-	found := l.problems.sorted()
-	if l.problems.hasErrors() {
+	found := append(l.problems.sorted(), files.found()...)
+	if slices.ContainsFunc(found, func(p Problem) bool { return !p.Warning }) {
 		return nil, nil, &ValidationError{Problems: found}
 	}
 	return &l.plan, found, nil
 }
 
+func newLoader(name string, files *includes) *loader {
+	return &loader{problems: problems{file: name}, files: files, inside: ".", language: newLanguage(), broken: map[*node]bool{}}
+}
+
 // loader is one reading of a file.
 type loader struct {
 	problems
-	onDisk    bool // files beside it can be looked for
+	files     *includes // nil: no files can be looked for
+	path      string    // of the file, from the folder of the outermost one
+	inside    string    // the folder of path
 	language  *language
 	plan      Plan
 	defaults  fields
@@ -63,7 +74,10 @@ type stageSource struct {
 	Stage
 	at     span // of its name, else where it begins
 	fields fields
-	waits  bool // it has needs or stream: its place in the list does not count
+	tasks  []*stageSource
+	of     *stageSource // of a task: its stage
+	number int          // of a task: from 1
+	waits  bool         // it has needs or stream: its place in the list does not count
 	needs  []*node
 }
 
@@ -158,8 +172,6 @@ func (l *loader) read(n *node, p place, name string) fields {
 		key := e.key.text
 		i := slices.IndexFunc(specs, func(s keySpec) bool { return s.name == key })
 		switch {
-		case i >= 0 && specs[i].later:
-			l.add(e.key.span, "unsupported", fmt.Sprintf("%q is not supported yet", key), "")
 		case i >= 0:
 			if l.fits(e.value, specs[i]) {
 				out[key] = e.value
@@ -176,9 +188,7 @@ func (l *loader) read(n *node, p place, name string) fields {
 func keyHintFor(key string, specs []keySpec) string {
 	var known []string
 	for _, s := range specs {
-		if !s.later {
-			known = append(known, s.name)
-		}
+		known = append(known, s.name)
 	}
 	if ours, ok := foreignKeys()[key]; ok && slices.Contains(known, ours) {
 		return fmt.Sprintf("here it is %q", ours)
@@ -191,7 +201,7 @@ func keyHintFor(key string, specs []keySpec) string {
 
 // fits checks a value's shape, and its text where only some are allowed.
 func (l *loader) fits(n *node, spec keySpec) bool {
-	if spec.limit != "" && hasExpression(n) {
+	if (spec.limit != "" || spec.perJob) && hasExpression(n) {
 		return true
 	}
 	if shapeOf(n)&spec.shape == 0 {

@@ -8,39 +8,82 @@ import (
 
 // field is the stage's own value for a key, or that of defaults.
 func (l *loader) field(s *stageSource, key string) *node {
-	if n := s.fields[key]; n != nil {
+	if n := l.own(s, key); n != nil {
 		return n
 	}
 	return l.defaults[key]
 }
 
+// own is what a stage says for a key. What it says holds for its tasks too, where they say nothing else.
+func (l *loader) own(s *stageSource, key string) *node {
+	if n := s.fields[key]; n != nil || s.of == nil {
+		return n
+	}
+	return s.of.fields[key]
+}
+
 func (l *loader) readLimits(s *stageSource) {
-	if n := l.field(s, "max_parallel"); !l.limit(n, LimitParallel, s) {
-		s.MaxParallel = l.positive(n, "max_parallel")
+	if s.of == nil {
+		l.readStageLimits(s)
 	}
 	s.Fresh = l.fresh(l.field(s, "fresh"))
-	s.AllowFailures = l.budget(l.field(s, "allow_failures"))
-	s.Rate = l.rate(l.field(s, "rate"), s.contexts(), s)
-	if n := l.field(s, "fail_fast"); n != nil {
-		s.FailFast = n.value == true
-	}
-	switch l.field(s, "priority").string() {
-	case "high":
-		s.Priority = gearman.High
-	case "low":
-		s.Priority = gearman.Low
-	}
+	s.Late = l.late(l.field(s, "late"))
+	l.readPriority(s, l.field(s, "priority"))
 	// A declared function's own timeout stands between the stage's and that of defaults.
-	if own := s.fields["timeout"]; own != nil || s.Timeout == 0 {
+	if own := l.own(s, "timeout"); own != nil || s.Timeout == 0 {
 		n := l.field(s, "timeout")
 		if s.Timeout = 0; !l.limit(n, LimitTimeout, s) {
 			s.Timeout = l.duration(n)
 		}
 	}
-	s.Wait = l.wait(s.fields["wait"])
 	if n := l.field(s, "retry"); n != nil {
 		s.Retry = l.retry(n)
 	}
+}
+
+// readStageLimits reads what a stage says about all of its jobs together.
+func (l *loader) readStageLimits(s *stageSource) {
+	if n := l.field(s, "max_parallel"); !l.limit(n, LimitParallel, s) {
+		s.MaxParallel = l.positive(n, "max_parallel")
+	}
+	s.AllowFailures = l.budget(l.field(s, "allow_failures"))
+	s.Rate = l.rate(l.field(s, "rate"), s.contexts(), s)
+	if n := l.field(s, "fail_fast"); n != nil {
+		s.FailFast = n.value == true
+	}
+	s.Wait = l.wait(s.fields["wait"])
+}
+
+// readPriority reads a word, or an expression that gives one for each job.
+func (l *loader) readPriority(s *stageSource, n *node) {
+	if n == nil {
+		return
+	}
+	if hasExpression(n) {
+		s.Priorities = l.template(n, "priority", s, s.contexts())
+		return
+	}
+	s.Priority, _ = priorityOf(n.text)
+}
+
+// priorityOf reads low, normal and high.
+func priorityOf(text string) (gearman.Priority, error) {
+	switch text {
+	case "low":
+		return gearman.Low, nil
+	case "normal":
+		return gearman.Normal, nil
+	case "high":
+		return gearman.High, nil
+	}
+	return gearman.Normal, fmt.Errorf("%q is no priority; it is low, normal or high", shorten(text, 40))
+}
+
+func (l *loader) late(n *node) Late {
+	if n.string() == "accept" {
+		return AcceptLate
+	}
+	return DropLate
 }
 
 // limitContexts is what the value of a limit may be made of: all that is known when a run begins.

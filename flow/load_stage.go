@@ -33,42 +33,79 @@ func (l *loader) readStages(n *node) {
 	for i, s := range l.stages {
 		l.readWork(s, n.list[i])
 		l.readItems(s)
+		l.readTasks(s)
 		l.readArguments(s)
 		l.readLimits(s)
+		l.readResults(s)
 		s.Hooks = l.hooks(s.fields, s)
 		l.readOrder(s, i)
 	}
 }
 
-// readWork reads what runs: function or run.
+// readWork reads what runs: function, run, pipeline or tasks.
 func (l *loader) readWork(s *stageSource, n *node) {
-	function, run := s.fields["function"], s.fields["run"]
 	s.Version = l.version(s.fields["version"])
-	s.Output = l.encoding(s.fields["output"])
-	switch {
-	case function != nil && run != nil:
-		l.add(run.span, "exclusive", fmt.Sprintf(`stage %q has both "function" and "run"`, s.Name), "leave out one of them")
-	case function != nil:
-		s.Function = l.word(function, "function")
-		if s.Function == "" || len(s.Function) > 255 {
-			l.add(function.span, "value", "a function's name has 1 to 255 bytes", "")
-		}
-		if declared := l.functions[s.Function]; declared != nil {
-			s.Version = firstText(s.Version, declared.Version)
-			s.Timeout = declared.Timeout
-			if s.fields["output"] == nil {
-				s.Output = declared.Output
-			}
-		}
-	case run == nil && n.kind == mapNode && n.get("function") == nil && n.get("run") == nil:
-		if n.get("pipeline") == nil && n.get("tasks") == nil {
+	s.Output = l.encoding(l.own(s, "output"))
+	what := l.oneOf(s, n, "function", "run", "pipeline", "tasks")
+	switch what {
+	case "function":
+		l.readFunction(s, s.fields[what])
+	case "pipeline":
+		l.readPipeline(s, s.fields[what])
+	case "":
+		if n.kind == mapNode && !hasAny(n, "function", "run", "pipeline", "tasks") {
 			l.add(s.at, "missing", s.title()+` has neither "function" nor "run"`, "write function: NAME or run: COMMAND")
+		}
+	}
+	if params := s.fields["params"]; params != nil && what != "pipeline" && what != "" {
+		l.add(params.span, "exclusive", fmt.Sprintf(`"params" is for a pipeline, and %s has a %s`, s.title(), what), `write args: for what a job is given`)
+	}
+}
+
+// oneOf is the only one of some keys that a stage has. More than one is reported.
+func (l *loader) oneOf(s *stageSource, n *node, keys ...string) string {
+	first := ""
+	for _, key := range keys {
+		at := s.fields[key]
+		switch {
+		case at == nil:
+		case first == "":
+			first = key
+		default:
+			l.add(at.span, "exclusive", fmt.Sprintf("%s has both %q and %q", s.title(), first, key), "leave out one of them")
+		}
+	}
+	return first
+}
+
+func hasAny(n *node, keys ...string) bool {
+	return slices.ContainsFunc(keys, func(key string) bool { return n.get(key) != nil })
+}
+
+func (l *loader) readFunction(s *stageSource, function *node) {
+	s.Function = l.word(function, "function")
+	if s.Function == "" || len(s.Function) > 255 {
+		l.add(function.span, "value", "a function's name has 1 to 255 bytes", "")
+	}
+	if declared := l.functions[s.Function]; declared != nil {
+		s.Version = firstText(s.Version, declared.Version)
+		s.Timeout = declared.Timeout
+		if l.own(s, "output") == nil {
+			s.Output = declared.Output
 		}
 	}
 }
 
-// title is the stage in a sentence.
-func (s *stageSource) title() string { return stagePlace.of(s.Name) }
+// title is the stage or task in a sentence.
+func (s *stageSource) title() string {
+	switch {
+	case s.of == nil:
+		return stagePlace.of(s.Name)
+	case s.Name == "":
+		return fmt.Sprintf("task %d of %s", s.number, s.of.title())
+	}
+	return fmt.Sprintf("task %q of %s", s.Name, s.of.title())
+}
 
 func firstText(a, b string) string {
 	if a != "" {
@@ -91,9 +128,9 @@ func (l *loader) readItems(s *stageSource) {
 		s.Input = Input{Kind: FromStages, Stream: true}
 		for _, name := range l.names(stream, "stream") {
 			s.Input.From = append(s.Input.From, name.text)
-			l.knownStage(name, fmt.Sprintf("stage %q streams from", s.Name))
+			l.knownStage(name, s.title()+" streams from")
 		}
-	case args != nil:
+	case args != nil && (s.of == nil || s.of.Input.Kind == Once):
 		if input, ok := stagesInput(l.peek(args)); ok {
 			input.Gather = true
 			s.Input = input
@@ -105,7 +142,7 @@ func (l *loader) readItems(s *stageSource) {
 	if s.Input.Kind == Once {
 		for _, key := range []string{"as", "batch", "discover"} {
 			if n := s.fields[key]; n != nil {
-				l.add(n.span, "missing", fmt.Sprintf(`%q is for a stage with items, and stage %q has none`, key, s.Name), "write for_each, matrix or stream")
+				l.add(n.span, "missing", fmt.Sprintf(`%q is for a stage with items, and %s has none`, key, s.title()), "write for_each, matrix or stream")
 			}
 		}
 	}
@@ -125,7 +162,7 @@ func (l *loader) oneSource(s *stageSource) {
 			if key == "stream" {
 				hint = "stream alone makes one job for each result"
 			}
-			l.add(n.span, "exclusive", fmt.Sprintf("stage %q has both %q and %q", s.Name, first, key), hint)
+			l.add(n.span, "exclusive", fmt.Sprintf("%s has both %q and %q", s.title(), first, key), hint)
 		}
 	}
 }
@@ -176,15 +213,21 @@ func (l *loader) readArguments(s *stageSource) {
 	s.Key = l.template(s.fields["key"], "key", s, contexts)
 	s.Stdin = l.template(s.fields["stdin"], "stdin", s, contexts)
 	s.If = l.template(s.fields["if"], "if", s, planContexts())
-	if run := s.fields["run"]; run != nil {
+	s.Sources = l.sources(s.fields["sources"], s)
+	switch run := s.fields["run"]; {
+	case run != nil:
 		s.Command = l.command(run, s, contexts)
-		s.Function = l.plan.Name + "." + s.Name
+		s.Function = l.plan.Name + "." + s.commandName()
 		s.Version = firstText(s.Version, s.Command.hash())
 		l.checkFile(run)
-	} else {
+	case s.fields["tasks"] != nil:
+		l.leftToTasks(s)
+	case s.fields["pipeline"] != nil:
+		l.notForPipelines(s)
+	default:
 		for _, key := range []string{"stdin", "env"} {
 			if n := s.fields[key]; n != nil {
-				l.add(n.span, "exclusive", fmt.Sprintf("%q is for commands, and stage %q has a function", key, s.Name), "give the function what it needs in args")
+				l.add(n.span, "exclusive", fmt.Sprintf("%q is for commands, and %s has a function", key, s.title()), "give the function what it needs in args")
 			}
 		}
 	}
@@ -195,14 +238,30 @@ func (l *loader) readArguments(s *stageSource) {
 
 func (s *stageSource) contexts() []string {
 	contexts := planContexts()
-	if s.Input.Kind == Once {
+	if s.input().Kind == Once {
 		return contexts
 	}
 	contexts = append(contexts, ContextItem, ContextIndex)
-	if s.As != "" {
-		contexts = append(contexts, s.As)
+	if name := s.itemName(); name != "" {
+		contexts = append(contexts, name)
 	}
 	return contexts
+}
+
+// input is where the items come from: that of the stage for a task that has none of its own.
+func (s *stageSource) input() *Input {
+	if s.of != nil && s.Input.Kind == Once {
+		return &s.of.Input
+	}
+	return &s.Input
+}
+
+// itemName is the other name for item.
+func (s *stageSource) itemName() string {
+	if s.of != nil && s.As == "" {
+		return s.of.As
+	}
+	return s.As
 }
 
 func (l *loader) discover(n *node, s *stageSource, contexts []string) *Discover {
@@ -237,7 +296,7 @@ func (l *loader) discover(n *node, s *stageSource, contexts []string) *Discover 
 func (l *loader) readOrder(s *stageSource, i int) {
 	needs, hasNeeds := s.fields["needs"]
 	for _, name := range l.names(needs, "needs") {
-		if l.knownStage(name, fmt.Sprintf("stage %q needs", s.Name)) && !slices.Contains(s.Needs, name.text) {
+		if l.knownStage(name, s.title()+" needs") && !slices.Contains(s.Needs, name.text) {
 			s.Needs = append(s.Needs, name.text)
 			s.needs = append(s.needs, name)
 		}

@@ -172,15 +172,13 @@ func TestStagesAreOrdered(t *testing.T) {
 
 func TestEveryKeyIsDocumented(t *testing.T) {
 	t.Parallel()
-	for _, p := range []place{topPlace, paramPlace, defaultsPlace, functionPlace, stagePlace, discoverPlace, retryPlace, ratePlace, hookPlace, schedulePlace, concurrencyPlace} {
+	for _, p := range []place{topPlace, paramPlace, defaultsPlace, functionPlace, stagePlace, discoverPlace, retryPlace, ratePlace, hookPlace, schedulePlace, concurrencyPlace, taskPlace, resultsPlace} {
 		seen := map[string]bool{}
 		for _, spec := range keysOfPlace(p) {
 			require.False(t, seen[spec.name], "%s: %s twice", p, spec.name)
 			seen[spec.name] = true
 			require.NotZero(t, spec.shape, "%s: %s", p, spec.name)
-			if !spec.later {
-				require.NotEmpty(t, spec.doc, "%s: %s", p, spec.name)
-			}
+			require.NotEmpty(t, spec.doc, "%s: %s", p, spec.name)
 		}
 	}
 }

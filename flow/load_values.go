@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -295,6 +296,10 @@ func (l *loader) environment(n *node, stage *stageSource, contexts []string) map
 			l.add(name.span, "value", fmt.Sprintf("%q cannot be an environment variable", shorten(name.text, 60)), "a name has letters, digits and _")
 			continue
 		}
+		if slices.Contains(l.plan.Secrets, name.text) {
+			l.add(name.span, "exclusive", fmt.Sprintf("%q is a secret, whose value is not in the file", name.text), "leave out one of them")
+			continue
+		}
 		if v.kind != scalarNode || v.value == nil {
 			hint := "write toJSON(...) in an expression for lists and maps"
 			if v.isNull() {
@@ -331,6 +336,7 @@ func (l *loader) command(n *node, stage *stageSource, contexts []string) *Comman
 			l.add(n.span, "value", `"run" is empty`, "")
 		}
 		c.Script = n.text
+		l.checkScriptSecrets(n)
 		return c
 	}
 	if len(n.list) == 0 {
@@ -339,6 +345,7 @@ func (l *loader) command(n *node, stage *stageSource, contexts []string) *Comman
 	for i, child := range n.list {
 		c.Argv = append(c.Argv, l.argument(child, i, stage, contexts))
 	}
+	l.checkShell(n)
 	return c
 }
 
@@ -360,7 +367,11 @@ func (l *loader) argument(n *node, i int, stage *stageSource, contexts []string)
 		l.add(n.span, "value", "the program has no name", "")
 	}
 	if name := l.variableIn(n.text, stage); i > 0 && name != "" {
-		l.warn(n.span, "value", fmt.Sprintf("without a shell $%s stays as it is", name), "write ${{ ... }}, or write run as a script")
+		hint := "write ${{ ... }}, or write run as a script"
+		if slices.Contains(l.plan.Secrets, name) {
+			hint = "the program finds it in its environment"
+		}
+		l.warn(n.span, "value", fmt.Sprintf("without a shell $%s stays as it is", name), hint)
 	}
 	asText := *n
 	asText.value = n.text
@@ -375,7 +386,7 @@ func (l *loader) variableIn(text string, stage *stageSource) string {
 		if !isDeclared && stage != nil {
 			_, isDeclared = stage.Env[name]
 		}
-		if isDeclared || name == "ITEM" || strings.HasPrefix(name, "GEARTRAIN_") {
+		if isDeclared || slices.Contains(l.plan.Secrets, name) || name == "ITEM" || strings.HasPrefix(name, "GEARTRAIN_") {
 			return name
 		}
 	}
@@ -383,3 +394,33 @@ func (l *loader) variableIn(text string, stage *stageSource) string {
 }
 
 var variable = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
+
+// checkShell refuses an expression in the script that an argument vector gives to a shell: it would be read
+// as code, which is what vectors are to keep out.
+func (l *loader) checkShell(n *node) {
+	if len(n.list) == 0 || !isShell(n.list[0].text) {
+		return
+	}
+	for i, child := range n.list[1:] {
+		if !isCodeFlag(child.text) || i+2 >= len(n.list) {
+			continue
+		}
+		script := n.list[i+2]
+		if at := strings.Index(script.text, "${{"); at >= 0 {
+			l.add(l.within(script, utf8.RuneCountInString(script.text[:at])), "expression",
+				fmt.Sprintf("%s would read the value as code", n.list[0].text), `give it as a further argument and write "$1", or set it under env:`)
+		}
+		return
+	}
+}
+
+// isShell reports whether a program reads code from an argument.
+func isShell(program string) bool {
+	name := program[strings.LastIndexAny(program, `/\`)+1:]
+	return slices.Contains([]string{"sh", "bash", "dash", "zsh", "ksh", "ash", "busybox", "fish", "python", "python3", "perl", "ruby", "node", "php", "awk"}, name)
+}
+
+// isCodeFlag reports whether the argument behind a flag is code: -c, -ec, -e, -r.
+func isCodeFlag(flag string) bool {
+	return len(flag) > 1 && flag[0] == '-' && flag[1] != '-' && strings.ContainsAny(flag[len(flag)-1:], "cer")
+}

@@ -7,10 +7,9 @@ import (
 	"reflect"
 )
 
-// matrixItems gives the combinations of the input's matrix, one after the other, without ever having all
+// matrixItems gives the combinations of a matrix, one after the other, without ever having all
 // of them.
-func (s *stageRun) matrixItems() iter.Seq2[incoming, error] {
-	m := s.spec.Input.Matrix
+func (s *stageRun) matrixItems(m *Matrix) iter.Seq2[incoming, error] {
 	templates := []Template{m.Exclude, m.Include}
 	for _, axis := range m.Axes {
 		templates = append(templates, axis.Values)

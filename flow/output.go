@@ -25,6 +25,14 @@ func (r *Run) writeOutput(status Status) error {
 	return nil
 }
 
+// takeOutput gives the results to who started the run, if it ended well.
+func (r *Run) takeOutput(status Status) error {
+	if r.atEnd == nil || !status.Good() {
+		return nil
+	}
+	return r.atEnd(r)
+}
+
 func (r *Run) writeValue(w io.Writer, status Status) error {
 	if r.plan.Output.IsZero() {
 		last := r.stages[len(r.stages)-1]
@@ -50,7 +58,8 @@ func (s *stageRun) writeResults(w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if s.output.form() == jsonItem && bytes.IndexByte(p, '\n') >= 0 {
+		it := s.kept(p)
+		if p = it.raw; it.form == jsonItem && bytes.IndexByte(p, '\n') >= 0 {
 			var line bytes.Buffer
 			if err := json.Compact(&line, p); err != nil {
 				return err

@@ -79,7 +79,7 @@ type Stage struct {
 	Function string   // the Gearman function of its jobs; for a Command "PIPELINE.STAGE"
 	Command  *Command // of a stage that brings its own; nil: some worker has Function
 	Pipeline *Include // of a stage whose jobs are runs of another pipeline
-	Tasks    []Stage  // of a stage of unlike tasks: what each does and for which items; the rest is the stage's
+	Tasks    []Stage  // of a stage of unlike tasks: each is done once, or for each item of its own or of the stage
 	Needs    []string // stages that must have ended before this one begins; those of an input that is not streamed are among them
 	If       Template // false: the stage is skipped. Zero: it runs
 
@@ -103,6 +103,7 @@ type Stage struct {
 	MaxParallel   int // unanswered jobs at once. Zero: the runner's window
 	Rate          *Rate
 	Priority      gearman.Priority
+	Priorities    Template      // low, normal or high for each job, in place of Priority
 	Timeout       time.Duration // of one attempt, while a worker has it. Zero: none
 	Retry         gearman.Retry
 	AllowFailures Budget
@@ -120,10 +121,9 @@ type Stage struct {
 // runner. The job's result is the run's output: its Output, else the result or the list of results of its
 // last stage.
 type Include struct {
-	Plan   *Plan               `json:"-"`
-	Name   string              // of the pipeline
-	File   string              // as the stage names it; empty in the Go form
-	Params map[string]Template // what a run is given. Its arguments, a map, when there are none
+	Plan   *Plan
+	File   string   // as the stage names it; empty in the Go form
+	Params Template // what a run is given, a map. Zero: the defaults
 }
 
 // Late is what becomes of a result that comes after its attempt's timeout.

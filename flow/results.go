@@ -90,8 +90,22 @@ func (r *results) inOrder(places iter.Seq2[int, error]) iter.Seq2[[]byte, error]
 	}
 }
 
-// list reads the results at these places into memory. Over limit bytes it is an error that says what to do instead.
-func (r *results) list(limit int64, places iter.Seq2[int, error], read func([]byte) (any, error)) ([]any, error) {
+// inArrival gives the results in the order in which they came. It is for when no more come.
+func (r *results) inArrival() iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		reader := &spoolReader{spool: r.records}
+		for pos, end := int64(0), r.records.end(); pos < end; {
+			_, p, next, err := reader.at(pos)
+			if !yield(p, err) || err != nil {
+				return
+			}
+			pos = next
+		}
+	}
+}
+
+// list reads results, all or some of these, into memory. Over limit bytes it is an error that says what to do instead.
+func (r *results) list(limit int64, results iter.Seq2[[]byte, error], read func([]byte) (any, error)) ([]any, error) {
 	count, size := r.size()
 	if size > limit {
 		return nil, fmt.Errorf("%w: %d results of %s are over the limit of %s for one list; "+
@@ -99,7 +113,7 @@ func (r *results) list(limit int64, places iter.Seq2[int, error], read func([]by
 			ErrTooLarge, count, byteSize(size), byteSize(limit))
 	}
 	all := make([]any, 0, count)
-	for p, err := range r.inOrder(places) {
+	for p, err := range results {
 		if err != nil {
 			return nil, err
 		}

@@ -115,10 +115,10 @@ func TestResultsSayWhenTheyDoNotFitIntoAList(t *testing.T) {
 		require.NoError(t, r.put(i, make([]byte, 1000)))
 	}
 	text := func(p []byte) (any, error) { return string(p), nil }
-	list, err := r.list(10_000, upTo(10), text)
+	list, err := r.list(10_000, r.inOrder(upTo(10)), text)
 	require.NoError(t, err)
 	require.Len(t, list, 10)
-	_, err = r.list(9_999, upTo(10), text)
+	_, err = r.list(9_999, r.inOrder(upTo(10)), text)
 	require.ErrorIs(t, err, ErrTooLarge)
 	require.ErrorContains(t, err, "10 results of 9.8 KiB are over the limit of 9.8 KiB for one list; use batch")
 }

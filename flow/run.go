@@ -32,6 +32,7 @@ type Run struct {
 	force     []string
 	retention time.Duration
 	sample    int // items of each stage; 0: all
+	atEnd     func(*Run) error
 	stages    []*stageRun
 	events    events
 	startedAt time.Time
@@ -53,8 +54,14 @@ type Run struct {
 // Start begins a run and returns at once. What is wrong with the plan or the parameters is an error
 // here and nothing has begun; all else comes with [Run.Wait], which must be called.
 func (p *Plan) Start(ctx context.Context, runner *Runner, o RunOptions) (*Run, error) {
+	return p.start(ctx, runner, o, nil)
+}
+
+// start begins a run; at its end, while its results are there, atEnd may take them. Nil: nobody does.
+func (p *Plan) start(ctx context.Context, runner *Runner, o RunOptions, atEnd func(*Run) error) (*Run, error) {
 	r := &Run{
-		plan: p, runner: runner, submitter: runner.submits(), output: o.Output,
+		atEnd: atEnd,
+		plan:  p, runner: runner, submitter: runner.submits(), output: o.Output,
 		journal: o.Journal, force: o.Force, retention: cmp.Or(o.Retain, DefaultRetain),
 		sample: max(o.Sample, 0),
 		input:  make(chan []byte), inputOver: make(chan struct{}), done: make(chan struct{}),
@@ -180,7 +187,7 @@ func (r *Run) addStages() error {
 				s.needs = append(s.needs, from)
 			}
 		}
-		for _, name := range spec.Needs {
+		for _, name := range spec.waitsFor() {
 			need := byName[name]
 			if need == nil {
 				return fmt.Errorf("stage %q needs %q, which is no stage before it", spec.Name, name)
@@ -228,7 +235,7 @@ func (r *Run) conclude() {
 			r.err = &RunError{Pipeline: r.plan.Name, Run: r.id, Status: status, Stages: stageErrs, Err: cause}
 		}
 	}
-	end(errors.Join(r.writeOutput(status), r.hookError()))
+	end(errors.Join(r.writeOutput(status), r.takeOutput(status), r.hookError()))
 	r.report = r.makeReport(status)
 	end(r.doHooks())
 	r.report.Status, r.report.EndedAt = status, time.Now()
@@ -277,11 +284,10 @@ func (r *Run) Drain() { r.drain(ErrDrained) }
 // CancelStage ends a stage as cancelled: no more of its jobs are added, and those that run are given up. It
 // returns how many those are. What has ended already stays as it is.
 func (r *Run) CancelStage(name string) (jobs int, err error) {
-	i := slices.IndexFunc(r.stages, func(s *stageRun) bool { return s.spec.Name == name })
-	if i < 0 {
+	s := r.stage(name)
+	if s == nil {
 		return 0, fmt.Errorf("run %s: no stage %q", r.id, name)
 	}
-	s := r.stages[i]
 	p := s.snapshot()
 	s.mu.Lock()
 	begun := s.stop != nil
@@ -337,14 +343,22 @@ func (r *Run) sentItems(ctx context.Context, form form) iter.Seq2[incoming, erro
 	}
 }
 
+// stage is the stage of a name, or nil.
+func (r *Run) stage(name string) *stageRun {
+	i := slices.IndexFunc(r.stages, func(s *stageRun) bool { return s.spec.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return r.stages[i]
+}
+
 // scope is what templates see that are not about one item.
 func (r *Run) scope(templates ...Template) *Scope {
 	scope := &Scope{Params: r.params, Env: r.env, Run: r.values, Stages: map[string]StageValues{}}
 	for _, t := range templates {
 		for _, name := range t.Stages() {
-			i := slices.IndexFunc(r.stages, func(s *stageRun) bool { return s.spec.Name == name })
-			if i >= 0 && r.stages[i].status().Ended() {
-				scope.Stages[name] = r.stages[i].values()
+			if s := r.stage(name); s != nil && s.status().Ended() {
+				scope.Stages[name] = s.values()
 			}
 		}
 	}

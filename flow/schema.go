@@ -23,6 +23,8 @@ const (
 
 	schedulePlace    place = "schedule"
 	concurrencyPlace place = "concurrency"
+	taskPlace        place = "task"
+	resultsPlace     place = "results"
 )
 
 // of is the place in a sentence; what may have a name has one, or an article.
@@ -30,7 +32,7 @@ func (p place) of(name string) string {
 	switch {
 	case name != "":
 		return fmt.Sprintf("%s %q", p, name)
-	case p == stagePlace || p == paramPlace || p == functionPlace || p == hookPlace:
+	case p == stagePlace || p == taskPlace || p == paramPlace || p == functionPlace || p == hookPlace:
 		return "a " + string(p)
 	}
 	return string(p)
@@ -57,8 +59,8 @@ type keySpec struct {
 	name    string
 	shape   shape
 	allowed []string // the only texts, if any
-	later   bool     // known, but nothing does it yet
 	limit   Limit    // of a stage: may be an expression over params, env and run
+	perJob  bool     // may be an expression over item
 	means   string   // what the value is, where the shape says too little
 	is      place    // where it is a map: the place that map is
 	holds   place    // the place of its elements, or of its members
@@ -98,7 +100,11 @@ func keysOfPlace(p place) []keySpec {
 	case functionPlace:
 		return functionKeys()
 	case stagePlace:
-		return slices.Concat(stageKeys(), limitKeys(), endKeys(), laterStageKeys())
+		return slices.Concat(stageKeys(), limitKeys(), keptKeys(), endKeys())
+	case taskPlace:
+		return taskKeys()
+	case resultsPlace:
+		return resultsKeys()
 	case discoverPlace:
 		return discoverKeys()
 	case retryPlace:
@@ -148,13 +154,14 @@ func paramKeys() []keySpec {
 func limitKeys() []keySpec {
 	return []keySpec{
 		{name: "max_parallel", shape: integerShape, limit: LimitParallel, doc: "Unanswered jobs at once."},
-		{name: "priority", shape: textShape, allowed: []string{"low", "normal", "high"}, doc: "Before or after other jobs of the server."},
+		{name: "priority", shape: textShape, allowed: []string{"low", "normal", "high"}, perJob: true, doc: "Before or after other jobs of the server: low, normal, high, or an expression over item that gives one of them."},
 		{name: "timeout", shape: textShape, limit: LimitTimeout, means: "a duration", instead: "%ss", doc: "For one attempt, while a worker has it."},
 		{name: "retry", shape: mapShape, is: retryPlace, instead: "{attempts: %s}", doc: "When and how often a job is tried again."},
 		{name: "allow_failures", shape: integerShape | textShape, means: "a number, a percentage or all", instead: "%s%%", doc: "How many jobs may fail: a number, a percentage, or all."},
 		{name: "fail_fast", shape: booleanShape, doc: "Stop the stage at the first failure that is not allowed."},
 		{name: "fresh", shape: textShape, instead: "never, always, or a duration such as 12h", doc: "For how long an earlier result is the answer: never, a duration, or always."},
 		{name: "rate", shape: textShape | mapShape, is: ratePlace, means: "a rate", limit: LimitRate, instead: "%s/s", doc: "How many jobs are started in a time: 10/s, 600/m."},
+		{name: "late", shape: textShape, allowed: []string{"drop", "accept"}, doc: "What becomes of a result that comes after its attempt's timeout: drop, the default, or accept, unless the next attempt's own came before."},
 	}
 }
 
@@ -176,6 +183,9 @@ func stageKeys() []keySpec {
 		{name: "name", shape: textShape, doc: "The stage's name: letters, digits, - and _."},
 		{name: "function", shape: textShape, instead: "a name, and its command under functions: at the top", doc: "The Gearman function of its jobs."},
 		{name: "run", shape: textShape | listShape, doc: "A script for sh, or a list: a command with its arguments, without a shell."},
+		{name: "pipeline", shape: textShape, doc: "Another pipeline file, beside this one: each job is a run of it, and its result is what that run gives."},
+		{name: "params", shape: mapShape, instead: "NAME: value", doc: "What the runs of that pipeline are given."},
+		{name: "tasks", shape: listShape, holds: taskPlace, instead: "a list: - run: COMMAND", doc: "Unlike tasks, side by side: each is done once, or for each item."},
 		{name: "for_each", shape: textShape | integerShape | listShape | mapShape, means: "a list, a map, a whole number or an expression", instead: "[...] or ${{ ... }}", doc: "One job for each element of a list, a map or an expression, or so many jobs."},
 		{name: "matrix", shape: mapShape, instead: "NAME: [value, ...] for each axis", doc: "One job for each combination of the values of its axes, less exclude, plus include."},
 		{name: "stream", shape: textShape | listShape, doc: "One job for each result of that stage, as it arrives: no barrier."},
@@ -190,6 +200,7 @@ func stageKeys() []keySpec {
 		{name: "wait", shape: textShape | integerShape, means: "all, first, a whole number or a percentage", instead: "%s%%", doc: "How many results are enough: all, first, a number, or a percentage. The other jobs are cancelled."},
 		{name: "key", shape: anyShape, doc: "What makes a job the same job, in place of all of args."},
 		{name: "version", shape: textShape | integerShape, doc: "Part of every key: another version is other work."},
+		{name: "sources", shape: textShape | listShape, means: "a list of files", doc: "Files whose contents are part of the key: paths and patterns beside this file. A changed file is other work."},
 		{name: "output", shape: textShape, allowed: []string{"text", "json", "lines"}, doc: "How a result is read."},
 	}
 }
@@ -213,16 +224,6 @@ func hookKeys() []keySpec {
 		{name: "env", shape: mapShape, instead: "NAME: value", doc: "Environment of the command."},
 		{name: "timeout", shape: textShape, means: "a duration", instead: "%ss", doc: "For the hook."},
 	}
-}
-
-func laterStageKeys() []keySpec {
-	var keys []keySpec
-	for _, name := range []string{
-		"pipeline", "params", "tasks", "sources", "late", "results",
-	} {
-		keys = append(keys, keySpec{name: name, shape: anyShape, later: true})
-	}
-	return keys
 }
 
 func discoverKeys() []keySpec {

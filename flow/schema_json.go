@@ -10,7 +10,7 @@ import (
 // [Load] only.
 func Schema() ([]byte, error) {
 	definitions := map[string]any{}
-	for _, p := range []place{paramPlace, defaultsPlace, functionPlace, stagePlace, discoverPlace, retryPlace, ratePlace, hookPlace, schedulePlace, concurrencyPlace} {
+	for _, p := range []place{paramPlace, defaultsPlace, functionPlace, stagePlace, discoverPlace, retryPlace, ratePlace, hookPlace, schedulePlace, concurrencyPlace, taskPlace, resultsPlace} {
 		definitions[string(p)] = schemaOfPlace(p)
 	}
 	schema := schemaOfPlace(topPlace)
@@ -29,9 +29,7 @@ func Schema() ([]byte, error) {
 func schemaOfPlace(p place) map[string]any {
 	properties := map[string]any{}
 	for _, spec := range keysOfPlace(p) {
-		if !spec.later {
-			properties[spec.name] = spec.schema()
-		}
+		properties[spec.name] = spec.schema()
 	}
 	return map[string]any{"type": "object", "properties": properties, "additionalProperties": false}
 }
@@ -49,13 +47,20 @@ func (spec keySpec) schema() map[string]any {
 		s["$ref"] = reference(spec.is)
 		return s
 	case spec.is != "":
-		s["anyOf"] = []any{map[string]any{"type": (shape &^ mapShape).jsonTypes()}, map[string]any{"$ref": reference(spec.is)}}
+		scalar := map[string]any{"type": (shape &^ mapShape).jsonTypes()}
+		if len(spec.allowed) > 0 {
+			scalar["enum"] = spec.allowed
+		}
+		s["anyOf"] = []any{scalar, map[string]any{"$ref": reference(spec.is)}}
 		return s
 	}
 	if shape != anyShape {
 		s["type"] = shape.jsonTypes()
 	}
-	if len(spec.allowed) > 0 {
+	switch {
+	case spec.perJob:
+		s["anyOf"] = []any{map[string]any{"enum": spec.allowed}, map[string]any{"pattern": `\$\{\{`}}
+	case len(spec.allowed) > 0:
 		s["enum"] = spec.allowed
 	}
 	if spec.holds == "" {

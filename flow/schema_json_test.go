@@ -17,7 +17,7 @@ type schemaCheck struct{ root map[string]any }
 
 func (c schemaCheck) check(s map[string]any, v any, at string) error {
 	for word := range s {
-		known := []string{"$schema", "$defs", "$ref", "title", "description", "type", "enum", "anyOf", "properties", "patternProperties", "additionalProperties", "items", "required"}
+		known := []string{"$schema", "$defs", "$ref", "title", "description", "type", "enum", "anyOf", "properties", "patternProperties", "additionalProperties", "items", "required", "pattern"}
 		if !slices.Contains(known, word) {
 			return fmt.Errorf("%s: the test does not know %q", at, word)
 		}
@@ -40,6 +40,11 @@ func (c schemaCheck) check(s map[string]any, v any, at string) error {
 	}
 	if enum, ok := s["enum"].([]any); ok && !slices.Contains(enum, v) {
 		return fmt.Errorf("%s: %v is none of %v", at, v, enum)
+	}
+	if pattern, ok := s["pattern"].(string); ok {
+		if text, isText := v.(string); !isText || !regexp.MustCompile(pattern).MatchString(text) {
+			return fmt.Errorf("%s: %v does not match %s", at, v, pattern)
+		}
 	}
 	switch v := v.(type) {
 	case []any:

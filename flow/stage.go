@@ -22,8 +22,8 @@ import (
 type stageRun struct {
 	run    *Run
 	spec   *Stage
-	output Encoding
-	maker  jobMaker
+	mixed  bool       // results of more than one form: each is kept as JSON
+	makers []jobMaker // of each of its works
 
 	needs   []*stageRun // what must have ended before this begins
 	from    []*stageRun // whose results are the items
@@ -37,7 +37,8 @@ type stageRun struct {
 	sample   *sample   // nil unless the run is sampled
 	bell     bell      // rings when intake should look again
 	set      taskSet
-	limit    int // of unanswered jobs
+	parts    sync.WaitGroup // jobs that are runs of other pipelines
+	limit    int            // of unanswered jobs
 
 	force      bool       // earlier results are no answer
 	completing sync.Mutex // held while a result is taken: callbacks bring some, the intake those that the journal has
@@ -66,7 +67,7 @@ type stageRun struct {
 
 func newStageRun(r *Run, spec *Stage) *stageRun {
 	s := &stageRun{
-		run: r, spec: spec, output: spec.Output,
+		run: r, spec: spec, mixed: len(spec.Tasks) > 0 || spec.Pipeline != nil,
 		barrier: newBarrier(), results: newResults(r.runner.TempDir),
 		begun: make(chan struct{}), ended: make(chan struct{}),
 		progress: StageProgress{Stage: spec.Name, Status: Waiting},
@@ -76,8 +77,11 @@ func newStageRun(r *Run, spec *Stage) *stageRun {
 		limit:    r.runner.window(),
 	}
 	s.force = slices.Contains(r.force, spec.Name) || slices.Contains(r.force, ForceAll)
-	if spec.MaxParallel > 0 {
+	switch {
+	case spec.MaxParallel > 0:
 		s.limit = spec.MaxParallel
+	case spec.hasParts():
+		s.limit = min(s.limit, DefaultParts)
 	}
 	switch {
 	case r.sample > 0:
@@ -93,7 +97,7 @@ func newStageRun(r *Run, spec *Stage) *stageRun {
 		s.frontier = newFrontier(r.runner.TempDir, most)
 	}
 	s.list = sync.OnceValues(func() ([]any, error) {
-		return s.results.list(r.runner.maxList(), s.places(), s.resultValue)
+		return s.results.list(r.runner.maxList(), s.inOrder(), s.resultValue)
 	})
 	s.failList = sync.OnceValues(func() ([]any, error) {
 		return s.failures.list(r.runner.maxList(), s.places())
@@ -109,14 +113,19 @@ func (s *stageRun) setOrder() {
 	if !s.streams() || s.frontier != nil {
 		return
 	}
-	if s.follows = len(s.from) == 1 && !in.Flatten && in.Batch == 0; !s.follows {
+	if s.follows = len(s.from) == 1 && !in.Flatten && in.Batch == 0 && len(s.spec.Tasks) == 0; !s.follows {
 		s.order = newOrder(s.run.runner.TempDir, len(s.from))
 	}
 }
 
 // inOrder gives the results in the order of the input. Items without one are left out. It is for when
 // the stage has ended.
-func (s *stageRun) inOrder() iter.Seq2[[]byte, error] { return s.results.inOrder(s.places()) }
+func (s *stageRun) inOrder() iter.Seq2[[]byte, error] {
+	if s.spec.Results.Arrival {
+		return s.results.inArrival()
+	}
+	return s.results.inOrder(s.places())
+}
 
 // do is the whole life of the stage. It is called once, in a goroutine of the run.
 func (s *stageRun) do(ctx context.Context) {
@@ -211,14 +220,26 @@ func (s *stageRun) open(ctx context.Context) (end func()) {
 // work feeds the task set and waits for all of it. The error says why not all input became jobs.
 func (s *stageRun) work(ctx context.Context) error {
 	s.set = s.run.submitter.open(s.jobs, s.limit)
-	var err error
-	if s.maker, err = newJobMaker(s); err == nil {
+	err := s.makeMakers()
+	if err == nil {
 		err = newIntake(s).run(ctx)
 	}
 	s.closeInput()
 	<-s.barrier.opened
 	s.set.wait()
+	s.parts.Wait()
 	return err
+}
+
+func (s *stageRun) makeMakers() error {
+	for _, spec := range s.spec.Works() {
+		m, err := newJobMaker(s, spec)
+		if err != nil {
+			return err
+		}
+		s.makers = append(s.makers, m)
+	}
+	return nil
 }
 
 // abort ends the stage because of something that is not one job's trouble.

@@ -28,13 +28,12 @@ type Tape interface {
 
 // play ends a job as the tape says, if it says anything.
 func (j *job) play() bool {
-	s := j.stage
-	tape := s.run.runner.Tape
+	tape := j.stage.run.runner.Tape
 	if tape == nil {
 		return false
 	}
 	r := j.newRecord(j.place, "")
-	if !tape.Play(s.spec, &r) {
+	if !tape.Play(j.maker.spec, &r) {
 		return false
 	}
 	j.played = true
@@ -52,7 +51,7 @@ func (j *job) recordOnTape(r *JobRecord) error {
 	if tape == nil || j.played || !j.submitted {
 		return nil
 	}
-	return tape.Record(j.stage.spec, r)
+	return tape.Record(j.maker.spec, r)
 }
 
 // recordCut keeps on a tape that a job was cut off. When it is played it fails: it comes before the job

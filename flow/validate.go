@@ -23,9 +23,15 @@ func (l *loader) validate() {
 	}
 	l.checkOrder()
 	for _, s := range l.stages {
-		l.checkKey(s)
-		l.checkTimes(s)
 		l.checkIf(s)
+		l.checkKept(s)
+		for _, w := range s.works() {
+			l.checkKey(w)
+			l.checkTimes(w)
+		}
+		for _, t := range s.tasks {
+			l.checkIf(t)
+		}
 	}
 	if !l.hasErrors() { // a mistake in a name would make a dead end of the stage that was meant
 		l.checkDeadEnds()
@@ -41,7 +47,7 @@ func (l *loader) checkUse(t placedTemplate, u use) {
 	case ContextParams:
 		l.checkParam(u.name, at)
 	case ContextEnv:
-		if _, ok := l.plan.Env[u.name]; !ok && u.name != "" {
+		if _, ok := l.plan.Env[u.name]; !l.leaks(u.name, at) && !ok && u.name != "" {
 			l.add(at, "impure", fmt.Sprintf("the environment variable %q is not declared", u.name), "an expression sees only what env: at the top declares")
 		}
 	case ContextStages:
@@ -63,7 +69,7 @@ func (l *loader) checkField(t placedTemplate, u use, at span) {
 	}
 	from := s
 	if s.isItem(u) {
-		in := s.Input
+		in := s.input()
 		if in.Kind != FromStages || in.Flatten || in.Batch > 0 || in.Gather || s.Discover != nil {
 			return
 		}
@@ -73,7 +79,7 @@ func (l *loader) checkField(t placedTemplate, u use, at span) {
 	} else if u.context != ContextResult {
 		return
 	}
-	if from.Output == TextOutput {
+	if from.givesText() {
 		l.warn(at, "type", fmt.Sprintf("a result of stage %q is text, which has no field %q", from.Name, u.name),
 			fmt.Sprintf("write output: json in stage %q if it gives JSON", from.Name))
 	}
@@ -132,10 +138,14 @@ func (l *loader) stageNames() []string {
 
 // checkKey finds fan-outs whose jobs would all have one key, and keys that leave out what args use.
 func (l *loader) checkKey(s *stageSource) {
-	if s.Input.Kind == Once || s.Input.Gather || s.isSingle() {
+	if s.input().Kind == Once || s.input().Gather || s.isSingle() {
 		return
 	}
 	what, part := "key", s.Key
+	if s.Pipeline != nil && part.IsZero() {
+		l.checkGivenItem(s)
+		return
+	}
 	if part.IsZero() && s.Command == nil {
 		// The key of a command's job has the item in any case.
 		what, part = "args", s.Args
@@ -144,7 +154,7 @@ func (l *loader) checkKey(s *stageSource) {
 		return
 	}
 	if !s.usesItem(part) {
-		l.add(s.fields[what].span, "key-constant", fmt.Sprintf("%q of stage %q does not use item: all its items would be one job", what, s.Name),
+		l.add(s.fields[what].span, "key-constant", fmt.Sprintf("%q of %s does not use item: all its items would be one job", what, s.title()),
 			"use item, or index when equal items are separate work")
 		return
 	}
@@ -160,10 +170,11 @@ func (l *loader) checkKey(s *stageSource) {
 
 // isSingle reports whether there is at most one item, plain to see.
 func (s *stageSource) isSingle() bool {
-	if s.Discover != nil || s.Input.Kind != FromValue {
+	in := s.input()
+	if s.Discover != nil || in.Kind != FromValue {
 		return false
 	}
-	switch v := s.Input.Each.Source().(type) {
+	switch v := in.Each.Source().(type) {
 	case []any:
 		return len(v) <= 1
 	case map[string]any:
@@ -175,7 +186,7 @@ func (s *stageSource) isSingle() bool {
 }
 
 func (s *stageSource) isItem(u use) bool {
-	return u.context == ContextItem || s.As != "" && u.context == s.As
+	return u.context == ContextItem || s.itemName() != "" && u.context == s.itemName()
 }
 
 func (s *stageSource) usesItem(t Template) bool {
@@ -193,10 +204,10 @@ func (l *loader) checkTimes(s *stageSource) {
 		return
 	}
 	if n := l.field(s, "timeout"); n != nil && s.Timeout > limit {
-		l.add(n.span, "timeout-order", fmt.Sprintf("the timeout of stage %q, %s, is longer than the pipeline's, %s", s.Name, FormatDuration(s.Timeout), FormatDuration(limit)), "")
+		l.add(n.span, "timeout-order", fmt.Sprintf("the timeout of %s, %s, is longer than the pipeline's, %s", s.title(), FormatDuration(s.Timeout), FormatDuration(limit)), "")
 	}
 	if n := l.field(s, "retry"); n != nil && retriesLast(s.Retry) > float64(limit) {
-		l.add(n.span, "timeout-order", fmt.Sprintf("the delays between the attempts of stage %q do not fit in the pipeline's timeout, %s", s.Name, FormatDuration(limit)), "")
+		l.add(n.span, "timeout-order", fmt.Sprintf("the delays between the attempts of %s do not fit in the pipeline's timeout, %s", s.title(), FormatDuration(limit)), "")
 	}
 }
 
@@ -226,7 +237,7 @@ func (l *loader) checkIf(s *stageSource) {
 	case err != nil:
 		l.add(n.span, "expression", err.Error(), "")
 	case v == false || v == nil:
-		l.warn(n.span, "unreachable", fmt.Sprintf(`"if" is always false: stage %q never runs`, s.Name), "")
+		l.warn(n.span, "unreachable", fmt.Sprintf(`"if" is always false: %s never runs`, s.title()), "")
 	case v != true:
 		l.add(n.span, "type", `"if" wants true, false or an expression`, "write ${{ ... }}")
 	}
@@ -236,7 +247,7 @@ func (l *loader) checkIf(s *stageSource) {
 func (l *loader) checkDeadEnds() {
 	used := map[string]bool{}
 	for _, s := range l.stages {
-		for _, name := range slices.Concat(s.Needs, s.Input.From) {
+		for _, name := range slices.Concat(s.Needs, s.reads()) {
 			used[name] = true
 		}
 	}
@@ -254,7 +265,7 @@ func (l *loader) checkDeadEnds() {
 
 // checkFile looks for a command that is named by a relative path.
 func (l *loader) checkFile(run *node) {
-	if !l.onDisk || run == nil {
+	if l.files == nil || run == nil {
 		return
 	}
 	n, name := run, run.text

@@ -9,7 +9,7 @@ import (
 // before is the stages that a stage waits for or streams from, directly.
 func (l *loader) before(s *stageSource) []*stageSource {
 	var out []*stageSource
-	for _, name := range slices.Concat(s.Needs, s.Input.From) {
+	for _, name := range slices.Concat(s.Needs, s.reads()) {
 		if other := l.stage(name); other != nil && !slices.Contains(out, other) {
 			out = append(out, other)
 		}
@@ -74,6 +74,11 @@ func (s *stageSource) edge(name string) span {
 			return n.span
 		}
 	}
+	for _, t := range s.tasks {
+		if slices.Contains(t.Input.From, name) {
+			return t.edge(name)
+		}
+	}
 	return s.at
 }
 
@@ -88,7 +93,7 @@ func (l *loader) ancestors(s *stageSource) map[string]bool {
 				continue
 			}
 			ended[name] = true
-			walk(slices.Concat(other.Needs, other.Input.From))
+			walk(slices.Concat(other.Needs, other.reads()))
 		}
 	}
 	walk(s.Needs)
@@ -104,18 +109,18 @@ func (l *loader) checkOrder() {
 	}
 	for _, t := range l.templates {
 		for _, u := range t.uses {
-			if u.context != ContextStages || t.stage == nil || l.stage(u.name) == nil || ended[t.stage][u.name] {
+			if u.context != ContextStages || t.stage == nil || l.stage(u.name) == nil || ended[t.stage.stageOf()][u.name] {
 				continue
 			}
 			l.add(l.within(t.node.at(u.path), u.offset), "unordered-use",
-				fmt.Sprintf("stage %q uses stages.%s but does not wait for it", t.stage.Name, u.name), t.stage.orderHint(u.name))
+				fmt.Sprintf("stage %q uses stages.%s but does not wait for it", t.stage.stageOf().Name, u.name), t.stage.stageOf().orderHint(u.name))
 		}
 	}
 	for _, s := range l.stages {
 		if s.Input.Stream {
 			continue
 		}
-		for _, name := range s.Input.From {
+		for _, name := range s.reads() {
 			if !slices.Contains(s.Needs, name) {
 				s.Needs = append(s.Needs, name)
 			}
@@ -145,6 +150,9 @@ func (l *loader) ordered() []Stage {
 		placed[s] = true
 		for _, other := range l.before(s) {
 			place(other)
+		}
+		for _, t := range s.tasks {
+			s.Tasks = append(s.Tasks, t.Stage)
 		}
 		out = append(out, s.Stage)
 	}

@@ -54,6 +54,15 @@ func (r *Retry) again(attempts int, why Reason) bool {
 	return attempts < r.Attempts && (len(r.On) == 0 || slices.Contains(r.On, why))
 }
 
+// Wait is how long to wait after so many attempts that failed. With Jitter it is another time each time.
+func (r Retry) Wait(attempts int) time.Duration {
+	delays, d := r.delays(), time.Duration(0)
+	for range attempts {
+		d = delays.NextBackOff()
+	}
+	return d
+}
+
 // delays gives one delay after the other.
 func (r *Retry) delays() backoff.BackOff {
 	if r.Delay <= 0 {

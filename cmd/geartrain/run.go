@@ -139,13 +139,20 @@ func (r *runCommand) begin(in *inner, plan *flow.Plan, options flow.RunOptions) 
 // everybodyHere finds functions that nobody can work on when the server is inside this process.
 func (r *runCommand) everybodyHere(plan *flow.Plan) error {
 	here := map[string]bool{}
-	for _, f := range plan.Functions {
-		here[f.Name] = !r.noWorkers
+	for _, part := range plan.Plans() {
+		for _, f := range part.Functions {
+			here[f.Name] = !r.noWorkers
+		}
 	}
-	for _, s := range plan.Stages {
-		if s.Command == nil && !here[s.Function] || s.Command != nil && r.noWorkers {
-			return &codedError{exitNotFound, fmt.Errorf("stage %q: nobody works on function %q; declare it under functions:, "+
-				"or name the job server that has workers for it with -S HOST:PORT; nothing was run", s.Name, s.Function)}
+	for _, part := range plan.Plans() {
+		for i := range part.Stages {
+			for _, w := range part.Stages[i].Works() {
+				if w.Pipeline != nil || w.Command != nil && !r.noWorkers || w.Command == nil && here[w.Function] {
+					continue
+				}
+				return &codedError{exitNotFound, fmt.Errorf("stage %q: nobody works on function %q; declare it under functions:, "+
+					"or name the job server that has workers for it with -S HOST:PORT; nothing was run", part.Stages[i].Name, w.Function)}
+			}
 		}
 	}
 	return nil
