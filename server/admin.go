@@ -27,6 +27,7 @@ func commands() []command {
 		{"workers", workers, false},
 		{"show jobs", showJobs, false},
 		{"show unique jobs", showUniqueJobs, false},
+		{"show scheduled", showScheduled, false},
 		{"show dead", showDead, false},
 		{"show", incompleteShow, false},
 		{"dead letters", deadLetters, false},
@@ -42,6 +43,8 @@ func commands() []command {
 		{"drop", incomplete("drop"), false},
 		{"cancel job", cancelJob, true},
 		{"cancel", incompleteCancel, false},
+		{"guarantees", guarantees, false},
+		{"backup", backup, true},
 		{"shutdown", shutdown, false},
 	}
 }
@@ -96,6 +99,7 @@ const (
 	ok      = "OK\r\n"
 	listEnd = ".\n"
 
+	notStored   = "ERR QUEUE_ERROR The+store+takes+nothing,+nothing+was+changed\r\n"
 	outOfMemory = "ERR QUEUE_ERROR Server+is+out+of+memory\r\n"
 )
 

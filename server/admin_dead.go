@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/geartrain/geartrain/server/queue"
+	"github.com/geartrain/geartrain/server/store"
 )
 
 // payloadShown is how many bytes of a dead letter's payload are shown.
@@ -21,7 +22,7 @@ func deadLetters(c *conn, _ []string) string {
 	var b strings.Builder
 	for d := range c.turn.state.DeadLetters() {
 		fmt.Fprintf(&b, "%s\t%s\t%s\t%d\t%d\t%s\n", d.Handle, oneLine(d.Function), oneLine(d.Unique),
-			attemptsOf(&d), len(d.Payload), timeText(d.Died))
+			attemptsOf(&d), d.Size, timeText(d.Died))
 	}
 	return b.String() + listEnd
 }
@@ -37,13 +38,19 @@ func showDead(c *conn, args []string) string {
 		return unknownJob
 	}
 	payload, note := d.Payload, ""
+	if d.Body != 0 {
+		var err error
+		if payload, err = c.stored(d.Body); err != nil {
+			payload, note = nil, "(cannot be read)"
+		}
+	}
 	if len(payload) > payloadShown {
 		payload, note = payload[:payloadShown], "..."
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "handle\t%s\nfunction\t%s\nunique\t%s\npriority\t%s\ndied\t%s\nattempts\t%d\nsize\t%d\npayload\t%s%s\n",
 		d.Handle, oneLine(d.Function), oneLine(d.Unique), priorityName(d.Priority), timeText(d.Died),
-		attemptsOf(&d), len(d.Payload), oneLine(string(payload)), note)
+		attemptsOf(&d), d.Size, oneLine(string(payload)), note)
 	for _, a := range d.History {
 		fmt.Fprintf(&b, "attempt\t%d\t%s\t%s\t%s\t%s\n", a.Number, oneLine(a.Worker), timeText(a.Started), timeText(a.Ended), a.Reason)
 	}
@@ -55,14 +62,29 @@ func retryDead(c *conn, args []string) string {
 	if len(args) != 1 {
 		return missing("retry")
 	}
-	if _, known := c.turn.state.DeadLetter(args[0]); !known {
+	d, known := c.turn.state.DeadLetter(args[0])
+	if !known {
 		return unknownJob
 	}
-	c.turn.apply(&queue.RetryDead{Handle: []byte(args[0])})
+	retry := queue.RetryDead{Handle: []byte(args[0])}
+	if d.Body != 0 {
+		var err error
+		if retry.Payload, err = c.stored(d.Body); err != nil {
+			return "ERR QUEUE_ERROR Its+payload+cannot+be+read\r\n"
+		}
+	}
+	c.turn.apply(&retry)
 	if _, still := c.turn.state.DeadLetter(args[0]); still {
 		return notPossible
 	}
 	return ok
+}
+
+// stored reads a stored body within the connection's turn, which gives the lock back for it.
+func (c *conn) stored(id store.ID) ([]byte, error) {
+	c.turn.end()
+	defer c.turn.begin()
+	return c.server.cfg.Store.Body(id)
 }
 
 // dropDead forgets a dead letter.

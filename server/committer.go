@@ -39,18 +39,19 @@ type committer struct {
 	trouble
 
 	// Guarded by the core's lock:
-	waiting []queue.Op
-	spare   []queue.Op // memory for the next waiting
-	loading bool       // not everything is back yet
-	skipped int        // records that the queue could not read
-	writing bool       // somebody is the writer
-	stuck   bool       // and it waits with what the store has no room for
-	full    bool       // what the writer knows about the store
-	failure error
-	lastOp  uint64        // the last operation that was ever handed over
-	settled uint64        // what became of all up to it is known
-	room    chan struct{} // not nil: closed when size has fallen
-	holding []*conn       // peers from whom something is held back
+	waiting       []queue.Op
+	spare         []queue.Op // memory for the next waiting
+	loading       bool       // not everything is back yet
+	skipped       int        // records that the queue could not read
+	writing       bool       // somebody is the writer
+	stuck         bool       // and it waits with what the store has no room for
+	full          bool       // what the writer knows about the store
+	failure       error
+	lastOp        uint64        // the last operation that was ever handed over
+	lastRefusable bool          // and whether it can be refused
+	settled       uint64        // what became of all up to it is known
+	room          chan struct{} // not nil: closed when size has fallen
+	holding       []*conn       // peers from whom something is held back
 }
 
 // trouble is the writer's memory of a store that does not take everything.
@@ -104,7 +105,8 @@ func (t *turn) gather(ops []queue.Op) {
 		t.refusable = t.refusable || ops[i].Refusable
 	}
 	t.size.Add(size)
-	t.lastOp = ops[len(ops)-1].Seq
+	last := &ops[len(ops)-1]
+	t.lastOp, t.lastRefusable = last.Seq, last.Refusable
 	t.waiting = append(t.waiting, ops...)
 }
 

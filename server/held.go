@@ -33,6 +33,7 @@ type heldItem struct {
 	body  []byte        // the last argument, if it is not in bytes
 	lent  bool          // body may be memory that goes round, see [bodies]
 	id    store.ID      // body is still to be read; 0: it is there
+	admin bool          // it is an admin answer, and another one if the operation is refused
 }
 
 func (h *held) any() bool { return h.next < len(h.items) }
@@ -163,7 +164,8 @@ func (t *turn) holdText(to *conn, after uint64, text string) {
 	if !to.out.reserve(protocol.Text, len(text)) {
 		text = ""
 	}
-	to.held.push(heldItem{after: after}, func(dst []byte) []byte { return append(dst, text...) })
+	item := heldItem{after: after, admin: after == t.lastOp && t.lastRefusable}
+	to.held.push(item, func(dst []byte) []byte { return append(dst, text...) })
 }
 
 // keepBack makes the committer look at a peer.
@@ -201,11 +203,14 @@ func (t *turn) release(c *conn, o outcome) {
 		if first.after > t.settled || first.id != 0 {
 			break
 		}
-		refused := first.typ == protocol.JobCreated && o.refuses(first.after)
+		refused := o.refuses(first.after)
 		item, encoded := h.pop()
-		if refused {
+		switch {
+		case refused && item.typ == protocol.JobCreated:
 			encoded = o.refusal()
 			t.counts.PacketsOut.add(protocol.Error)
+		case refused && item.admin:
+			encoded = []byte(notStored)
 		}
 		out.appendReleased(item, encoded)
 	}

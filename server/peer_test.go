@@ -113,7 +113,7 @@ func (p *peer) submit(function, unique, payload string) string {
 func (p *peer) admin(line string) string {
 	p.t.Helper()
 	p.raw([]byte(line + "\n"))
-	list := map[string]bool{"status": true, "workers": true, "prioritystatus": true, "show": true}
+	list := map[string]bool{"status": true, "workers": true, "prioritystatus": true, "show": true, "guarantees": true}
 	return p.answer(list[strings.ToLower(strings.Fields(line + " .")[0])])
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/geartrain/geartrain/gearman/protocol"
 	"github.com/geartrain/geartrain/server/queue"
+	"github.com/geartrain/geartrain/server/store"
 )
 
 // Counters count since the start of a server; none ever falls. What happens to jobs is counted by the
@@ -50,6 +51,12 @@ type Snapshot struct {
 	Connections int   // open now
 	Memory      int64 // bytes held for peers, of MaxMemory; those of the queue are Levels.Bytes
 
+	Loading      bool        // not everything that is stored is back yet
+	Store        store.Stats // zero in memory
+	StoreFull    bool        // it had no room for a submission, and none since
+	StoreFailure error       // why it takes nothing more
+	Skipped      int         // stored records that the queue could not read
+
 	Counters Counters
 	Queue    queue.Counters
 	Levels   queue.Levels
@@ -58,17 +65,23 @@ type Snapshot struct {
 // Snapshot looks at the server. It is cheap enough for every scrape of metrics.
 func (s *Server) Snapshot() Snapshot {
 	c := s.core
+	stats := c.storeStats()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return Snapshot{
-		Time:        time.Now(),
-		Started:     s.started,
-		Draining:    c.draining != nil,
-		Connections: len(c.peers),
-		Memory:      s.limits.memory.Load(),
-		Counters:    c.counts,
-		Queue:       c.state.Counters(),
-		Levels:      c.state.Levels(),
+		Time:         time.Now(),
+		Started:      s.started,
+		Draining:     c.draining != nil,
+		Connections:  len(c.peers),
+		Memory:       s.limits.memory.Load(),
+		Loading:      c.loading,
+		Store:        stats,
+		StoreFull:    c.full,
+		StoreFailure: c.failure,
+		Skipped:      c.skipped,
+		Counters:     c.counts,
+		Queue:        c.state.Counters(),
+		Levels:       c.state.Levels(),
 	}
 }
 
