@@ -90,7 +90,7 @@ func (h *Hooks) of(s Status) (on string, hooks []Hook) {
 }
 
 func (e *ending) do(h Hooks) (done []HookReport, err error) {
-	if e.run.runner.Tape != nil {
+	if e.run.runner.Tape != nil || e.run.foresight != nil {
 		return nil, nil
 	}
 	on, hooks := h.of(e.status)

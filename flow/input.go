@@ -114,9 +114,9 @@ func (s *stageRun) stageItems(ctx context.Context, in *Input) iter.Seq2[incoming
 }
 
 // streams reports whether results are taken as they arrive. A list of all of them needs the barrier, and so
-// does a tape, on which nothing is to be left to chance.
+// do a tape, on which nothing is to be left to chance, and a forecast.
 func (s *stageRun) streams() bool {
-	return s.spec.Input.Stream && !s.spec.Input.Gather && s.run.runner.Tape == nil
+	return s.spec.Input.Stream && !s.spec.Input.Gather && s.run.runner.Tape == nil && s.run.foresight == nil
 }
 
 // arrivals gives results as they come, until all the stages that they come from have ended.

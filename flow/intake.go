@@ -32,7 +32,7 @@ type sourced struct {
 
 func newIntake(s *stageRun) *intake {
 	in := &intake{stage: s}
-	if r := s.spec.Rate; r != nil && r.Limit > 0 && r.Every > 0 && !s.run.runner.replays() {
+	if r := s.spec.Rate; r != nil && r.Limit > 0 && r.Every > 0 && !s.run.runner.replays() && s.run.foresight == nil {
 		in.gate = newGate(*r)
 	}
 	return in

@@ -207,7 +207,7 @@ func (j *job) submit() {
 	s.mu.Lock()
 	s.progress.Open++
 	s.mu.Unlock()
-	if j.play() || j.answer() {
+	if j.play() || j.answer() || j.foresee() {
 		return
 	}
 	spec := j.maker.spec
@@ -246,6 +246,9 @@ func (j *job) join() bool {
 
 // repeat gives a job the answer of an earlier one.
 func (s *stageRun) repeat(j *job, earlier answer) {
+	if earlier.failed && j.putOffTwin() {
+		return
+	}
 	if earlier.failed {
 		s.failAt(j, []int{j.place}, &jobError{"equal", errEqual})
 		return

@@ -31,7 +31,8 @@ type Run struct {
 	journal   Journal // nil: none
 	force     []string
 	retention time.Duration
-	sample    int // items of each stage; 0: all
+	sample    int        // items of each stage; 0: all
+	foresight *foresight // of a forecast
 	atEnd     func(*Run) error
 	stages    []*stageRun
 	events    events
@@ -63,8 +64,8 @@ func (p *Plan) start(ctx context.Context, runner *Runner, o RunOptions, atEnd fu
 		atEnd: atEnd,
 		plan:  p, runner: runner, submitter: runner.submits(), output: o.Output,
 		journal: o.Journal, force: o.Force, retention: cmp.Or(o.Retain, DefaultRetain),
-		sample: max(o.Sample, 0),
-		input:  make(chan []byte), inputOver: make(chan struct{}), done: make(chan struct{}),
+		sample: max(o.Sample, 0), foresight: o.foresight,
+		input: make(chan []byte), inputOver: make(chan struct{}), done: make(chan struct{}),
 	}
 	err := r.identify(o)
 	if err == nil {

@@ -93,6 +93,8 @@ type RunOptions struct {
 	// ID, has these results already. A stage then begins when all of its input is there. Default: all items.
 	Sample int
 
+	foresight *foresight // of a forecast
+
 	// Input is sent to the run by [Plan.Run], which iterates over it in its own goroutine. Elements are
 	// text or JSON as the plan's input says, and are the run's from then on.
 	Input iter.Seq[[]byte]

@@ -59,6 +59,7 @@ type stageRun struct {
 	flights  map[keyHash]*job  // submitted and not answered
 	known    answered
 	failures *failures
+	foreseen foreseen
 	whole    bool  // all of the input has been added
 	err      error // why the stage cannot end well
 	hooks    []HookReport
@@ -78,6 +79,7 @@ func newStageRun(r *Run, spec *Stage) *stageRun {
 	}
 	s.force = slices.Contains(r.force, spec.Name) || slices.Contains(r.force, ForceAll)
 	switch {
+	case r.foresight != nil:
 	case spec.MaxParallel > 0:
 		s.limit = spec.MaxParallel
 	case spec.hasParts():
@@ -163,6 +165,7 @@ func (s *stageRun) ringReaders() {
 
 // awaitNeeds waits until the stage may begin.
 func (s *stageRun) awaitNeeds(ctx context.Context) error {
+	lacking := false
 	for _, need := range s.needs {
 		select {
 		case <-need.ended:
@@ -172,9 +175,16 @@ func (s *stageRun) awaitNeeds(ctx context.Context) error {
 		if err := context.Cause(ctx); err != nil {
 			return err // it may be what ended the other stage too
 		}
-		if status := need.status(); !status.Good() {
+		if s.lacks(need) {
+			lacking = true
+			continue
+		}
+		if status := need.status(); !status.Good() && status != pending {
 			return fmt.Errorf("%w: %q ended with %s", ErrBlocked, need.spec.Name, status)
 		}
+	}
+	if lacking {
+		return errPending
 	}
 	if !s.streams() {
 		return context.Cause(ctx)
@@ -267,6 +277,8 @@ func (s *stageRun) outcome(err error) (Status, error) {
 		return Success, nil
 	case err != nil:
 		return s.statusOf(err), err
+	case s.isPending():
+		return pending, nil
 	case p.Dropped > 0:
 		cause := context.Cause(s.run.jobs)
 		return s.statusOf(cause), cause
@@ -292,6 +304,8 @@ func (s *stageRun) hasEnough(p StageProgress, err error) bool {
 // statusOf is the status of a stage that could not go on because of err.
 func (s *stageRun) statusOf(err error) Status {
 	switch {
+	case errors.Is(err, errPending):
+		return pending
 	case errors.Is(err, ErrBlocked):
 		return Blocked
 	case errors.Is(err, ErrRunTimeout), errors.Is(err, context.DeadlineExceeded):

@@ -48,7 +48,7 @@ func (j *job) play() bool {
 // recordOnTape keeps what became of a submitted job.
 func (j *job) recordOnTape(r *JobRecord) error {
 	tape := j.stage.run.runner.Tape
-	if tape == nil || j.played || !j.submitted {
+	if tape == nil || j.played || !j.submitted || j.stage.run.atEnd != nil { // what a part is made of is not on it
 		return nil
 	}
 	return tape.Record(j.maker.spec, r)

@@ -68,12 +68,13 @@ const maxMisses = 20
 
 // track is the recordings of one stage, by key.
 type track struct {
-	info StageInfo
+	info StageInfo // of its jobs, but for those that say otherwise: a stage may have unlike tasks
 	ends map[string]*end
 }
 
 // end is what became of a job.
 type end struct {
+	info      StageInfo
 	key       string
 	canonical string // of the arguments
 	arguments any
@@ -122,12 +123,12 @@ func (c *Cassette) Play(stage *flow.Stage, job *flow.JobRecord) bool {
 
 // find is the recording of a job, or why there is none.
 func (c *Cassette) find(stage *flow.Stage, job *flow.JobRecord) (*end, string) {
-	t := c.stages[stage.Name]
+	t := c.stages[job.Stage]
 	if t == nil {
 		return nil, "the recording has no stage of this name"
 	}
 	info := StageInfo{stage.Function, stage.Version}
-	if t.info != info {
+	if !t.has(info) {
 		return nil, fmt.Sprintf("it was recorded with %s, and is now %s", t.info, info)
 	}
 	wanted, err := newEnd(info, job.Arguments)
@@ -138,6 +139,19 @@ func (c *Cassette) find(stage *flow.Stage, job *flow.JobRecord) (*end, string) {
 		return found, ""
 	}
 	return nil, t.nearest(wanted)
+}
+
+// has reports whether there are jobs with this function and version, or at least could be.
+func (t *track) has(info StageInfo) bool {
+	if t.info == info {
+		return true
+	}
+	for _, e := range t.ends {
+		if e.info == info {
+			return true
+		}
+	}
+	return false
 }
 
 func (i StageInfo) String() string {
@@ -181,7 +195,7 @@ func (t *track) nearest(wanted *end) string {
 func (c *Cassette) miss(stage *flow.Stage, job *flow.JobRecord, why string) {
 	if c.missed++; len(c.misses) < maxMisses {
 		c.misses = append(c.misses, Miss{
-			Stage: stage.Name, Function: stage.Function, Version: stage.Version, Why: why,
+			Stage: job.Stage, Function: stage.Function, Version: stage.Version, Why: why,
 			Item: clone(job.Item), Arguments: clone(job.Arguments),
 		})
 	}
@@ -219,7 +233,7 @@ func (c *Cassette) Record(stage *flow.Stage, job *flow.JobRecord) error {
 	info := StageInfo{stage.Function, stage.Version}
 	e, err := newEnd(info, job.Arguments)
 	if err != nil {
-		return fmt.Errorf("record a job of stage %q: %w", stage.Name, err)
+		return fmt.Errorf("record a job of stage %q: %w", job.Stage, err)
 	}
 	if job.Outcome == flow.OutcomeFailed {
 		e.failed = &failure{job.Reason, string(c.mask([]byte(job.Message)))}
@@ -228,10 +242,10 @@ func (c *Cassette) Record(stage *flow.Stage, job *flow.JobRecord) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := c.stages[stage.Name]
+	t := c.stages[job.Stage]
 	if t == nil {
 		t = &track{info: info, ends: map[string]*end{}}
-		c.stages[stage.Name] = t
+		c.stages[job.Stage] = t
 	}
 	if e.failed == nil && string(e.result) != string(job.Result) {
 		c.masked++

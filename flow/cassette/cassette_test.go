@@ -110,6 +110,23 @@ func TestMissSaysWhatTheRecordingHas(t *testing.T) {
 	require.Equal(t, map[string]int{"fetch": 2}, c.Unused())
 }
 
+// A stage may have unlike tasks: the same arguments are then another job for each function.
+func TestUnlikeTasks(t *testing.T) {
+	t.Parallel()
+	c := New(t.TempDir(), nil)
+	load, check := flow.Stage{Function: "load"}, flow.Stage{Function: "check", Version: "2"}
+	require.NoError(t, c.Record(&load, done(flow.KeyText, "a", "loaded")))
+	require.NoError(t, c.Record(&check, done(flow.KeyText, "a", "checked")))
+	require.NoError(t, c.Save(nil))
+	again, err := Open(c.dir)
+	require.NoError(t, err)
+	for task, result := range map[*flow.Stage]string{&load: "loaded", &check: "checked"} {
+		j := job(flow.KeyText, "a")
+		require.True(t, again.Play(task, j))
+		require.Equal(t, result, string(j.Result))
+	}
+}
+
 func TestSaveReplacesTheRecordingAndNothingElse(t *testing.T) {
 	t.Parallel()
 	c := saved(t, done(flow.KeyText, "a", "x"))
@@ -178,7 +195,7 @@ func FuzzLine(f *testing.F) {
 		if err != nil {
 			return
 		}
-		written, err := flow.EncodeJSON(e.line())
+		written, err := flow.EncodeJSON(e.line(info))
 		require.NoError(t, err)
 		again, err := parseLine(written, info)
 		require.NoError(t, err, "%s", written)

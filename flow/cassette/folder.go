@@ -154,6 +154,7 @@ func (c *Cassette) write(root *os.Root, output []byte) error {
 	c.Run.Form = form
 	c.Run.Stages = map[string]StageInfo{}
 	for name, t := range c.stages {
+		t.info = t.sorted()[0].info // which of unlike tasks was done first is chance
 		c.Run.Stages[name] = t.info
 		err := writeFile(root, name+stageEnd, func(w io.Writer) error { return t.write(w) })
 		if err != nil {
@@ -181,7 +182,7 @@ func (c *Cassette) write(root *os.Root, output []byte) error {
 
 func (t *track) write(w io.Writer) error {
 	for _, e := range t.sorted() {
-		text, err := flow.EncodeJSON(e.line())
+		text, err := flow.EncodeJSON(e.line(t.info))
 		if err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 
 // line is a recording as it stands in a file. One of JSON, Text, Bytes and Failed is set.
 type line struct {
+	Task      *StageInfo      `json:"task,omitempty"` // of a job with another function or version than the first
 	Key       string          `json:"key,omitempty"`  // absent in a line that somebody wrote: that of the arguments
 	Kind      flow.KeyKind    `json:"kind,omitempty"` // of the arguments; absent: as they look
 	Arguments json.RawMessage `json:"arguments"`
@@ -27,7 +28,7 @@ type line struct {
 
 // newEnd is an end without a result yet.
 func newEnd(info StageInfo, arguments flow.Datum) (*end, error) {
-	e := &end{kind: arguments.Kind}
+	e := &end{info: info, kind: arguments.Kind}
 	parts := flow.KeyParts{Function: info.Function, Version: info.Version, Kind: arguments.Kind}
 	switch arguments.Kind {
 	case flow.KeyJSON:
@@ -57,16 +58,19 @@ func (t *track) sorted() []*end {
 		all = append(all, e)
 	}
 	slices.SortFunc(all, func(a, b *end) int {
-		return cmp.Or(cmp.Compare(a.canonical, b.canonical), cmp.Compare(a.kind, b.kind))
+		return cmp.Or(cmp.Compare(a.canonical, b.canonical), cmp.Compare(a.kind, b.kind), cmp.Compare(a.key, b.key))
 	})
 	return all
 }
 
-// line is the end as it is written.
-func (e *end) line() line {
+// line is the end as it is written in a track of this function and version.
+func (e *end) line(info StageInfo) line {
 	l := line{Key: e.key, Arguments: json.RawMessage(e.canonical), Failed: e.failed}
 	if e.kind != looksLike(e.arguments) {
 		l.Kind = e.kind
+	}
+	if e.info != info {
+		l.Task = &e.info
 	}
 	result := withoutLineEnd(e.result)
 	switch {
@@ -118,6 +122,9 @@ func (l *line) end(info StageInfo) (*end, error) {
 	datum, err := l.datum()
 	if err != nil {
 		return nil, fmt.Errorf("arguments: %w", err)
+	}
+	if l.Task != nil {
+		info = *l.Task
 	}
 	e, err := newEnd(info, datum)
 	if err != nil {
