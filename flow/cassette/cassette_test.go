@@ -102,7 +102,9 @@ func TestMissSaysWhatTheRecordingHas(t *testing.T) {
 	newer := fetch
 	newer.Version = "3"
 	require.True(t, c.Play(&newer, job(flow.KeyJSON, `{"url":"a","depth":1}`)))
-	require.True(t, c.Play(&flow.Stage{Name: "parse"}, job(flow.KeyNone, "")))
+	other := job(flow.KeyNone, "")
+	other.Stage = "parse"
+	require.True(t, c.Play(&flow.Stage{}, other))
 	misses, count := c.Misses()
 	require.Equal(t, 3, count)
 	require.Equal(t, "it was recorded with function fetch-page, version 2, and is now function fetch-page, version 3", misses[1].Why)
@@ -133,7 +135,9 @@ func TestSaveReplacesTheRecordingAndNothingElse(t *testing.T) {
 	note := filepath.Join(c.dir, "README.md")
 	require.NoError(t, os.WriteFile(note, []byte("mine"), 0o666))
 	next := New(c.dir, nil)
-	require.NoError(t, next.Record(&flow.Stage{Name: "other", Function: "f"}, done(flow.KeyText, "a", "x")))
+	other := done(flow.KeyText, "a", "x")
+	other.Stage = "other"
+	require.NoError(t, next.Record(&flow.Stage{Function: "f"}, other))
 	require.NoError(t, next.Save(nil))
 	require.NoFileExists(t, filepath.Join(c.dir, "fetch.jsonl"))
 	require.FileExists(t, filepath.Join(c.dir, "other.jsonl"))
