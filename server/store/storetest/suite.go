@@ -143,11 +143,11 @@ func (s Suite) empty(t *testing.T) {
 func (s Suite) order(t *testing.T) {
 	dir := t.TempDir()
 	st, _ := s.start(t, dir)
-	ids := rand.New(rand.NewPCG(1, 2)).Perm(500)
+	ids := rand.New(rand.NewPCG(1, 2)).Perm(100)
 	for _, id := range ids {
 		require.NoError(t, st.Commit([]store.Op{put(store.ID(id+1), fmt.Sprint("h", id), fmt.Sprint("b", id))}))
 	}
-	want := make([]store.Op, 500)
+	want := make([]store.Op, 100)
 	for i := range want {
 		want[i] = put(store.ID(i+1), fmt.Sprint("h", i), fmt.Sprint("b", i))
 	}
@@ -288,14 +288,14 @@ func (s Suite) concurrent(t *testing.T) {
 		})
 	}
 	readers.Go(func() {
-		for i := range 5 {
+		for i := range 3 {
 			err := st.Backup(context.Background(), filepath.Join(copies, fmt.Sprint(i)))
 			if err != nil && !s.Volatile {
 				t.Error(err)
 			}
 		}
 	})
-	for i := range 1000 {
+	for i := range 200 {
 		id := store.ID(i*7%ids + 1)
 		if i%5 == 0 {
 			require.NoError(t, st.Commit([]store.Op{del(id)}))
