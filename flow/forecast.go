@@ -238,7 +238,7 @@ func (j *job) function() string { return j.maker.spec.Function }
 
 // lacks reports whether the stage cannot be foreseen before need has its results, and notes that.
 func (s *stageRun) lacks(need *stageRun) bool {
-	if need.status() != pending || !slices.Contains(s.spec.uses(s.run.plan), need.spec.Name) {
+	if need.status() != pending || !slices.Contains(s.spec.Uses(s.run.plan), need.spec.Name) {
 		return false
 	}
 	s.mu.Lock()
@@ -254,8 +254,8 @@ func (s *stageRun) isPending() bool {
 	return s.foreseen.new+s.foreseen.attached > 0
 }
 
-// uses is the stages whose results or values a stage's items and jobs are made of.
-func (s *Stage) uses(p *Plan) []string {
+// Uses is the stages whose results or values a stage's items and jobs are made of, some of them more than once.
+func (s *Stage) Uses(p *Plan) []string {
 	var names []string
 	for _, w := range append(s.Works(), s) {
 		names = append(names, w.Input.From...)

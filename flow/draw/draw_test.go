@@ -45,9 +45,14 @@ stages:
     matrix: {os: [linux, mac], arch: [arm, amd]}
     needs: []
     wait: first
+  - name: mixed
+    for_each: ${{ stages.cells.results }}
+    tasks:
+      - {function: load}
+      - {run: wc -l, if: "${{ params.full }}"}
   - name: index
     function: index
-    needs: [count, cells]
+    needs: [count, cells, mixed]
     args: ${{ stages.count.results }}
 on_exit:
   - {run: "true"}

@@ -113,8 +113,16 @@ func (g *graph) addEdges(p *flow.Plan, to int) {
 			g.edges = append(g.edges, edge{number(name), to, barrier, "barrier"})
 		}
 	}
-	used := stagesUsed(s)
-	for _, name := range s.Needs {
+	used := s.Uses(p)
+	needs := slices.Clone(s.Needs)
+	for i := range s.Tasks {
+		for _, name := range s.Tasks[i].Input.From {
+			if !slices.Contains(needs, name) {
+				needs = append(needs, name)
+			}
+		}
+	}
+	for _, name := range needs {
 		switch {
 		case seen[name]:
 		case slices.Contains(used, name):
@@ -146,30 +154,14 @@ func isEmpty(h flow.Hooks) bool {
 	return len(h.Success)+len(h.Failure)+len(h.Cancel)+len(h.Exit) == 0
 }
 
-// stagesUsed is the stages whose values a stage's templates look at.
-func stagesUsed(s *flow.Stage) []string {
-	templates := []flow.Template{s.If, s.Args, s.Stdin, s.Key, s.Input.Each}
-	for _, t := range s.Env {
-		templates = append(templates, t)
-	}
-	if s.Command != nil {
-		templates = append(templates, s.Command.Argv...)
-	}
-	if m := s.Input.Matrix; m != nil {
-		templates = append(templates, m.Exclude, m.Include)
-		for _, axis := range m.Axes {
-			templates = append(templates, axis.Values)
-		}
-	}
-	var names []string
-	for _, t := range templates {
-		names = append(names, t.Stages()...)
-	}
-	return names
-}
-
 // work is what a stage's jobs are.
 func work(s *flow.Stage) string {
+	switch {
+	case len(s.Tasks) > 0:
+		return fmt.Sprintf("tasks: %d", len(s.Tasks))
+	case s.Pipeline != nil:
+		return "pipeline: " + oneLine(s.Pipeline.Plan.Name)
+	}
 	if s.Command != nil {
 		return "run: " + command(s.Command)
 	}
@@ -195,7 +187,13 @@ func command(c *flow.Command) string {
 func facts(s *flow.Stage) []string {
 	var lines []string
 	say := func(format string, args ...any) { lines = append(lines, oneLine(fmt.Sprintf(format, args...))) }
+	for i := range s.Tasks {
+		say("- %s%s", work(&s.Tasks[i]), itemsOf(&s.Tasks[i]))
+	}
 	switch in := s.Input; {
+	case len(s.Tasks) > 0 && in.Kind == flow.Once:
+	case len(s.Tasks) > 0:
+		say("each of them for each item%s", source(in))
 	case in.Gather:
 		say("one job for all items")
 	case in.Batch > 0:
@@ -232,6 +230,18 @@ func facts(s *flow.Stage) []string {
 		say("allow_failures: %d", b.Count)
 	}
 	return lines
+}
+
+// itemsOf says how many jobs a task of its own items makes.
+func itemsOf(task *flow.Stage) string {
+	text := ""
+	if task.Input.Kind != flow.Once {
+		text = " (a job for each item" + source(task.Input) + ")"
+	}
+	if !task.If.IsZero() {
+		text += " (if " + task.If.String() + ")"
+	}
+	return text
 }
 
 // source says which items, where the edges do not.
