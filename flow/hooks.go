@@ -270,7 +270,8 @@ func (e *ending) submit(ctx context.Context, function, place string, payload []b
 	}
 	set := e.run.submitter.open(ctx, 1)
 	set.add(gearman.Task{
-		Function: function, Payload: payload, Key: key,
+		Function: function, Payload: payload, Key: key, Retain: e.run.retention,
+		Labels:     gearman.Labels{Run: e.run.id, Stage: e.stage},
 		OnComplete: func(gearman.Result) {}, OnFail: func(failed error) { err = failed },
 	})
 	set.wait()

@@ -218,6 +218,7 @@ func (j *job) submit() {
 	s.set.add(gearman.Task{
 		Function: spec.Function, Payload: j.payload, Key: j.key,
 		Priority: j.priority, Timeout: s.run.plan.patience(spec), Retry: spec.Retry, AcceptLate: spec.Late == AcceptLate,
+		Retain: s.retain, Fresh: s.fresh, Labels: gearman.Labels{Run: s.run.id, Stage: s.spec.Name},
 		OnWarning: j.warned, OnRetry: j.retried, OnComplete: j.completed, OnFail: j.failed,
 	})
 }
