@@ -28,6 +28,10 @@ type CommandOptions struct {
 	Params map[string]any // for expressions in the env of functions and in timeouts. Default: none
 	Stderr io.Writer      // gets the commands' log lines; safe for concurrent use. Default: discarded
 
+	// Log gives the writer for the log lines of one job, by its stage, as far as that is known, and its key.
+	// Default: Stderr for all.
+	Log func(stage, key string) io.Writer
+
 	// MaxOutput bounds what one command may print, in bytes. Default: as much as fits into a packet.
 	MaxOutput int64
 
@@ -181,12 +185,13 @@ type commandRunner struct {
 	params   map[string]any
 	env      map[string]Template // of the pipeline, and of the function or stage
 	attempts *attempts
+	log      func(stage, key string) io.Writer
 	stage    string // empty: not known
 	run      string // likewise
 }
 
 func newCommandRunner(p *Plan, spec *Command, o CommandOptions, env map[string]Template) *commandRunner {
-	c := &commandRunner{spec: spec, params: o.Params, env: map[string]Template{}}
+	c := &commandRunner{spec: spec, params: o.Params, log: o.Log, env: map[string]Template{}}
 	maps.Copy(c.env, p.Env)
 	maps.Copy(c.env, env)
 	c.program = command.Command{Dir: spec.Dir, Stderr: o.Stderr, MaxOutput: o.MaxOutput}
@@ -286,6 +291,9 @@ func (c *commandRunner) do(ctx context.Context, job *gearman.Job, argv, env []st
 	env = append(env, command.JobEnv(ctx, job)...)
 	return c.attempts.do(job, func(attempt []string) ([]byte, error) {
 		in := command.Input{Argv: argv, Env: append(env, attempt...), Stdin: stdin, Progress: job}
+		if c.log != nil {
+			in.Stderr = c.log(c.stage, job.Key())
+		}
 		result, err := c.program.Run(ctx, in)
 		return result.Stdout, err
 	})

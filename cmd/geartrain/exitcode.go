@@ -13,17 +13,18 @@ import (
 type exitCode int
 
 const (
-	exitDone        exitCode = 0   // all well, also when there was nothing to do
-	exitFailed      exitCode = 1   // jobs failed, or anything without a code of its own
-	exitUsage       exitCode = 2   // wrong usage; of the server it is 1, as in gearmand
-	exitInvalid     exitCode = 3   // the file is not valid
-	exitNoServer    exitCode = 4   // no server reachable, or lost for too long; or a file is not readable
-	exitTimeout     exitCode = 5   // the run or the wait timed out
-	exitPartial     exitCode = 6   // ended within the failure budget, but with failures
-	exitNotFound    exitCode = 7   // not found: a function that nobody works on
-	exitRefused     exitCode = 8   // refused: not permitted, queue full, key conflict
-	exitInterrupted exitCode = 130 // ended by SIGINT after cleaning up
-	exitTerminated  exitCode = 143 // ended by SIGTERM after cleaning up
+	exitDone         exitCode = 0   // all well, also when there was nothing to do
+	exitFailed       exitCode = 1   // jobs failed, or anything without a code of its own
+	exitUsage        exitCode = 2   // wrong usage; of the server it is 1, as in gearmand
+	exitInvalid      exitCode = 3   // the file is not valid
+	exitNoServer     exitCode = 4   // no server reachable, or lost for too long; or a file is not readable
+	exitTimeout      exitCode = 5   // the run or the wait timed out
+	exitPartial      exitCode = 6   // ended within the failure budget, but with failures
+	exitNotFound     exitCode = 7   // not found: a function that nobody works on
+	exitRefused      exitCode = 8   // refused: not permitted, queue full, key conflict
+	exitNotAttempted exitCode = 9   // another run, or another process with this one, is in the way
+	exitInterrupted  exitCode = 130 // ended by SIGINT after cleaning up
+	exitTerminated   exitCode = 143 // ended by SIGTERM after cleaning up
 )
 
 // codedError is an error that knows its exit code. Its text may be empty where all was said already.

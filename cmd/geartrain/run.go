@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -23,7 +24,11 @@ type runCommand struct {
 	std     *streams
 	logging *logFlags
 	servers serverFlags
+	state   stateFlags
 
+	noData      bool
+	resume      bool
+	force       []string
 	params      []string
 	paramsFile  string
 	at          string
@@ -47,11 +52,14 @@ func newRunCommand(std *streams, logging *logFlags) *cobra.Command {
 -S, GEARTRAIN_SERVERS or GEARMAN_SERVERS the job server runs inside this process. The commands of the file are worked
 on inside this process too, unless --no-workers leaves them to "geartrain worker --file FILE" elsewhere.
 
+What becomes of the run is kept in the state folder. When it was killed, or ended by a signal, the same command
+with --resume, or with --at and its time, runs what is missing and nothing else. So does "geartrain retry" later.
+
 Ctrl-C stops adding jobs and waits for those that run; a second one cancels them; a third leaves at once.
 
 Exit codes: 0 done; 1 jobs failed; 2 wrong usage; 3 the file is not valid; 4 no server, or a file is not readable;
-5 timed out; 6 done within the failure budget, but with failures; 7 a function that nobody works on; 130, 143 ended by
-a signal.`,
+5 timed out; 6 done within the failure budget, but with failures; 7 a function that nobody works on; 9 another process
+drives this run; 130, 143 ended by a signal.`,
 		Example: `  geartrain run hello.yaml
   geartrain run crawl.yaml -p seed=https://example.org/ -p max_depth=2 >report.txt
   geartrain run crawl.yaml -p seed=https://example.org/ --sample 20
@@ -61,6 +69,12 @@ a signal.`,
 	}
 	flags := cmd.Flags()
 	r.servers.register(flags)
+	r.state.register(flags)
+	flags.StringVar(&r.state.dir, "data", "", "the same as --state")
+	flags.BoolVar(&r.noData, "no-data", false, "keep nothing: the run cannot be carried on, and no earlier result is taken")
+	flags.BoolVar(&r.resume, "resume", false, "carry on the last run of this file with these parameters that did not come to its end")
+	flags.StringArrayVar(&r.force, "force", nil, "run the jobs of this stage although there are results for them; without =STAGE those of all")
+	flags.Lookup("force").NoOptDefVal = flow.ForceAll
 	flags.StringArrayVarP(&r.params, "param", "p", nil, "a parameter, name=value; may be repeated")
 	flags.StringVar(&r.paramsFile, "params", "", "JSON file with parameters; -p wins")
 	flags.StringVar(&r.at, "at", "", "the run's logical time, as 2026-11-22T10:18:34Z (default now); the same one is the same run")
@@ -81,7 +95,20 @@ func (r *runCommand) run(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	options, err := r.options(plan)
+	k, err := r.openKeeper(file)
+	if err != nil {
+		return err
+	}
+	err = r.runKept(ctx, file, plan, k)
+	if closeErr := k.close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// runKept settles which run it is, takes it, and runs it.
+func (r *runCommand) runKept(ctx context.Context, file string, plan *flow.Plan, k *keeper) error {
+	options, err := r.options(plan, k)
 	if err != nil {
 		return err
 	}
@@ -94,26 +121,34 @@ func (r *runCommand) run(ctx context.Context, file string) error {
 	if in.servers == nil {
 		in.servers = plan.Servers
 	}
-	if err := r.begin(in, plan, options); err != nil {
-		return errors.Join(err, in.stop())
+	if err := k.drive(plan, in.servers, &options); err != nil {
+		return err
 	}
-	client, err := gearman.NewClient(gearman.ClientConfig{Servers: in.servers, Logger: logger})
-	if err != nil {
-		return errors.Join(err, in.stop())
-	}
-	defer client.Close()
-	if err := client.Connect(ctx); err != nil {
-		return errors.Join(fmt.Errorf("%w; nothing was run", err), in.stop())
-	}
-	err = r.execute(ctx, file, in, plan, client, options)
+	err = r.connected(ctx, file, in, plan, k, options)
 	if stopErr := in.stop(); err == nil {
 		err = stopErr
 	}
 	return err
 }
 
+// connected starts what the run needs inside this process, connects, and runs.
+func (r *runCommand) connected(ctx context.Context, file string, in *inner, plan *flow.Plan, k *keeper, options flow.RunOptions) error {
+	if err := r.begin(in, plan, k, options); err != nil {
+		return err
+	}
+	client, err := gearman.NewClient(gearman.ClientConfig{Servers: in.servers, Logger: in.logger})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if err := client.Connect(ctx); err != nil {
+		return fmt.Errorf("%w; nothing was run", err)
+	}
+	return r.execute(ctx, file, in, plan, client, k, options)
+}
+
 // begin starts what the run needs inside this process.
-func (r *runCommand) begin(in *inner, plan *flow.Plan, options flow.RunOptions) error {
+func (r *runCommand) begin(in *inner, plan *flow.Plan, k *keeper, options flow.RunOptions) error {
 	in.alone = len(in.servers) == 0
 	if in.alone {
 		if err := r.everybodyHere(plan); err != nil {
@@ -130,10 +165,16 @@ func (r *runCommand) begin(in *inner, plan *flow.Plan, options flow.RunOptions) 
 	if in.alone {
 		commands.Run = options.ID
 	}
-	if !r.quiet {
-		commands.Stderr = r.std.err
-	}
+	commands.Log = func(stage, key string) io.Writer { return k.log(stage, key, r.said()) }
 	return in.startWorker(plan, commands, r.concurrency)
+}
+
+// said is where what commands say is shown; nil: nowhere.
+func (r *runCommand) said() io.Writer {
+	if r.quiet {
+		return nil
+	}
+	return r.std.err
 }
 
 // everybodyHere finds functions that nobody can work on when the server is inside this process.
@@ -159,23 +200,24 @@ func (r *runCommand) everybodyHere(plan *flow.Plan) error {
 }
 
 // options are the run's parameters, logical time and id.
-func (r *runCommand) options(plan *flow.Plan) (flow.RunOptions, error) {
-	options := flow.RunOptions{ScheduledAt: time.Now().UTC().Truncate(time.Millisecond), Sample: r.sample}
+func (r *runCommand) options(plan *flow.Plan, k *keeper) (flow.RunOptions, error) {
+	options := flow.RunOptions{
+		ScheduledAt: time.Now().UTC().Truncate(time.Millisecond), Sample: r.sample, Force: r.force,
+	}
 	if r.sample < 0 {
 		return options, usageError("--sample %d: a number of items, 0 for all", r.sample)
 	}
 	if r.concurrency < 1 {
 		return options, usageError("-c %d: at least one command runs at a time; --no-workers runs none", r.concurrency)
 	}
-	if r.at != "" {
-		at, err := time.Parse(time.RFC3339Nano, r.at)
-		if err != nil {
-			return options, usageError("--at %q: a time looks like 2026-11-22T10:18:34Z", r.at)
-		}
-		options.ScheduledAt = at
+	if err := checkForce(plan, r.force); err != nil {
+		return options, err
 	}
 	given, err := r.givenParams()
 	if err != nil {
+		return options, err
+	}
+	if options.ScheduledAt, err = r.logicalTime(plan, k, given, options.ScheduledAt); err != nil {
 		return options, err
 	}
 	options.Params, err = flow.ParseParams(plan, given, options.ScheduledAt)
@@ -184,6 +226,44 @@ func (r *runCommand) options(plan *flow.Plan) (flow.RunOptions, error) {
 	}
 	options.ID, err = flow.RunID(plan.Name, options.Params, options.ScheduledAt)
 	return options, err
+}
+
+// logicalTime is that of --at, of the run that --resume finds, or now.
+func (r *runCommand) logicalTime(plan *flow.Plan, k *keeper, given map[string]string, now time.Time) (time.Time, error) {
+	if r.at != "" && r.resume {
+		return now, usageError("--at and --resume both say which run it is; leave one of them out")
+	}
+	if r.at != "" {
+		at, err := time.Parse(time.RFC3339Nano, r.at)
+		if err != nil {
+			return now, usageError("--at %q: a time looks like 2026-11-22T10:18:34Z", r.at)
+		}
+		return at, nil
+	}
+	old, err := k.unfinished(plan, given)
+	switch {
+	case err != nil:
+		return now, err
+	case old != nil && r.resume:
+		return old.Record.ScheduledAt, nil
+	case r.resume:
+		return now, &codedError{exitNotFound, errors.New("no run of this file with these parameters is unfinished; " +
+			"nothing was run; without --resume a new one begins")}
+	case old != nil && !r.quiet:
+		fmt.Fprintf(r.std.err, "note: run %s of this file with these parameters, begun at %s, did not come to its end; "+
+			"this is another one; --resume carries that one on\n", old.Record.ID, old.Record.StartedAt.Format(time.RFC3339))
+	}
+	return now, nil
+}
+
+// checkForce finds names that no stage has.
+func checkForce(plan *flow.Plan, names []string) error {
+	for _, name := range names {
+		if name != flow.ForceAll && !slices.ContainsFunc(plan.Stages, func(s flow.Stage) bool { return s.Name == name }) {
+			return usageError("--force=%s: the pipeline has no stage of that name", name)
+		}
+	}
+	return nil
 }
 
 // givenParams are the texts of --params and -p.
@@ -224,7 +304,7 @@ func readParams(name string, into map[string]string) error {
 }
 
 // execute runs the plan, shows progress, and puts the end into words.
-func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *flow.Plan, client *gearman.Client, options flow.RunOptions) error {
+func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *flow.Plan, client *gearman.Client, k *keeper, options flow.RunOptions) error {
 	if r.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, r.timeout, flow.ErrRunTimeout)
@@ -235,17 +315,20 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 
 	output := &resultWriter{to: r.std.out, ready: make(chan struct{})}
 	options.Output = output
-	runner := &flow.Runner{Client: client}
-	if !r.quiet {
-		runner.Stderr = r.std.err
+	runner := &flow.Runner{Client: client, Stderr: k.log("", "", r.said())}
+	if in.alone {
+		options.Retain = -1 // the server ends with the run
 	}
 	run, err := plan.Start(ctx, runner, options)
 	if err != nil {
 		return err
 	}
+	if err := k.begin(run, cancel); err != nil {
+		cancel(err)
+	}
 	display := newDisplay(r.std.err, r.quiet, r.noProgress)
 	if !r.quiet {
-		fmt.Fprintf(r.std.err, "run %s of %s\n", run.ID(), plan.Name)
+		fmt.Fprintf(r.std.err, "run %s of %s%s\n", run.ID(), plan.Name, k.carriedOn())
 	}
 	shown := watchProgress(display, run.Progress)
 	output.before = shown.stop
@@ -263,6 +346,7 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 	report, err := run.Wait()
 	signal := signals.stop()
 	shown.stop()
+	err = errors.Join(err, k.finish(report, err, signal != nil && err != nil))
 	if r.asJSON {
 		if jsonErr := r.writeReport(report, output.kept.String()); err == nil {
 			err = jsonErr
@@ -282,6 +366,9 @@ func (r *runCommand) again(file string, run *flow.Run) string {
 	}
 	if r.paramsFile != "" {
 		words = append(words, "--params", quoteWord(r.paramsFile))
+	}
+	if r.state.dir != "" {
+		words = append(words, "--state", quoteWord(r.state.dir))
 	}
 	for _, server := range r.servers.given {
 		words = append(words, "-S", quoteWord(server))

@@ -37,6 +37,7 @@ func TestScripts(t *testing.T) {
 			}
 			env.Setenv("ROOT", moduleRoot())
 			env.Setenv("LANG", "C.UTF-8")
+			env.Setenv("GEARTRAIN_STATE", env.WorkDir+"/.state")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -15,8 +15,11 @@ import (
 // Driver is the right to drive a run, and its journal: a [flow.Journal]. Its methods may be called from any
 // goroutine, but for Finish and Close, which are for the end.
 type Driver struct {
+	state   *State
 	record  Record
+	source  []byte
 	resumed bool
+	begun   bool
 	root    *os.Root
 	lease   *lease
 	old     *index
@@ -29,34 +32,29 @@ type Driver struct {
 	once  sync.Once
 }
 
-// Drive takes the lease of a run and makes its record. Of r the id, pipeline, file, parameters, logical time
-// and servers are used, and source is the text of the file. It fails with [ErrDriven] when somebody else has
-// the run. The driver must be closed.
+// Drive takes the lease of a run. Of r the id, pipeline, file, parameters, logical time, servers and group are
+// used, and source is the text of the file. It fails with [ErrDriven] when somebody else has the run. The
+// driver must be closed; nothing has happened to the run's record before [Driver.Begin].
 func (s *State) Drive(r Record, source []byte) (*Driver, error) {
 	root, err := s.make(r.ID)
 	if err != nil {
 		return nil, fmt.Errorf("drive run %s: %w", r.ID, err)
 	}
-	d := &Driver{record: r, root: root, answers: newAnswers(s), hooks: map[flow.HookID]flow.HookRecord{}}
-	if err := d.begin(source); err != nil {
+	d := &Driver{
+		state: s, record: r, source: source, root: root,
+		answers: newAnswers(s), hooks: map[flow.HookID]flow.HookRecord{},
+	}
+	if err := d.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("drive run %s: %w", r.ID, err), d.giveBack())
 	}
 	return d, nil
 }
 
-func (d *Driver) begin(source []byte) (err error) {
+func (d *Driver) open() (err error) {
 	if d.lease, err = takeLease(d.root); err != nil {
 		return err
 	}
 	if err := d.begunBefore(); err != nil {
-		return err
-	}
-	d.record.FileHash = HashFile(source)
-	d.record.StartedAt = time.Now().UTC()
-	if err := writeFile(d.root, "pipeline.yaml", source); err != nil {
-		return err
-	}
-	if err := writeJSON(d.root, "record.json", &d.record); err != nil {
 		return err
 	}
 	if d.old, err = indexRun(d.root, d.readHook); err != nil {
@@ -71,6 +69,21 @@ func (d *Driver) begin(source []byte) (err error) {
 	}
 	d.journal = newWriter(file, d.lease.check)
 	d.logs = newLineLog(d.root, d.lease.holder.Number)
+	return nil
+}
+
+// Begin makes or renews the run's record: from now on the run can be found, and be carried on.
+func (d *Driver) Begin() error {
+	d.record.FileHash = HashFile(d.source)
+	d.record.StartedAt = time.Now().UTC()
+	d.begun = true
+	err := writeFile(d.root, "pipeline.yaml", d.source)
+	if err == nil {
+		err = writeJSON(d.root, "record.json", &d.record)
+	}
+	if err != nil {
+		return fmt.Errorf("begin run %s: %w", d.record.ID, err)
+	}
 	return nil
 }
 
@@ -223,6 +236,9 @@ func (d *Driver) giveBack() error {
 	}
 	if d.lease != nil {
 		errs = append(errs, d.lease.release())
+	}
+	if !d.begun && !d.resumed && d.lease != nil {
+		errs = append(errs, d.state.root.RemoveAll("runs/"+d.record.ID)) // nothing ever happened
 	}
 	return errors.Join(append(errs, d.root.Close())...)
 }

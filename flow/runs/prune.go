@@ -55,24 +55,25 @@ func (r *Run) removeJournal() error {
 	return errors.Join(root.RemoveAll("journal"), root.RemoveAll("log"), root.RemoveAll("control"))
 }
 
-// Unfinished is the run of a pipeline file with these parameters that was started last, is driven by nobody
-// and did not come to its end; nil: none.
-func (s *State) Unfinished(pipeline, file string, params map[string]any) (*Run, error) {
+// Unfinished is the run of a pipeline file that was started last, is driven by nobody and did not come to its
+// end, of those for which same holds; nil: none. Whether the parameters are the same is for the caller to say,
+// since their defaults may depend on the run's logical time.
+func (s *State) Unfinished(pipeline, file string, same func(*Record) bool) (*Run, error) {
 	all, err := s.List()
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range all {
-		same := r.Record.Pipeline == pipeline && r.Record.File == file && sameParams(r.Record.Params, params)
-		if same && !r.Record.Ended() && !r.Driven() {
+		mine := r.Record.Pipeline == pipeline && r.Record.File == file && !r.Record.Ended()
+		if mine && same(&r.Record) && !r.Driven() {
 			return r, nil
 		}
 	}
 	return nil, nil
 }
 
-// sameParams compares JSON values, which have the same form when they have been read as they were written.
-func sameParams(a, b map[string]any) bool {
+// SameParams compares JSON values, which have the same form when they have been read as they were written.
+func SameParams(a, b map[string]any) bool {
 	return maps.EqualFunc(a, b, func(x, y any) bool { return reflect.DeepEqual(plain(x), plain(y)) })
 }
 

@@ -35,6 +35,7 @@ func drive(t *testing.T, s *State, n int) *Driver {
 	t.Helper()
 	d, err := s.Drive(Record{ID: idOf(t, n), Pipeline: "p", File: "/p.yaml", ScheduledAt: time.Unix(int64(n), 0)}, []byte("name: p\n"))
 	require.NoError(t, err)
+	require.NoError(t, d.Begin())
 	t.Cleanup(func() { _ = d.Close() }) // most tests have closed it
 	return d
 }
@@ -184,6 +185,17 @@ func TestResultsHoldAcrossRunsAsLongAsTheyAreFresh(t *testing.T) {
 		_, ok := d.Answer(c.stage, c.key)
 		require.Equal(t, c.want, ok, "%v %s", c.stage.Fresh, c.key)
 	}
+}
+
+func TestRunThatNeverBeganLeavesNothing(t *testing.T) {
+	t.Parallel()
+	s := openState(t)
+	d, err := s.Drive(Record{ID: idOf(t, 1)}, nil)
+	require.NoError(t, err)
+	require.NoError(t, d.Close())
+	ids, err := s.IDs()
+	require.NoError(t, err)
+	require.Empty(t, ids)
 }
 
 func TestFind(t *testing.T) {
@@ -348,10 +360,14 @@ func TestUnfinished(t *testing.T) {
 	start := func(n int) *Driver {
 		d, err := s.Drive(Record{ID: idOf(t, n), Pipeline: "p", File: "/p.yaml", Params: params}, nil)
 		require.NoError(t, err)
+		require.NoError(t, d.Begin())
 		return d
 	}
+	with := func(params map[string]any) func(*Record) bool {
+		return func(r *Record) bool { return SameParams(r.Params, params) }
+	}
 	found := func() string {
-		run, err := s.Unfinished("p", "/p.yaml", params)
+		run, err := s.Unfinished("p", "/p.yaml", with(params))
 		require.NoError(t, err)
 		if run == nil {
 			return ""
@@ -363,7 +379,7 @@ func TestUnfinished(t *testing.T) {
 	require.Empty(t, found(), "it runs")
 	require.NoError(t, d.Close())
 	require.Equal(t, idOf(t, 1), found())
-	other, err := s.Unfinished("p", "/p.yaml", map[string]any{"n": 4, "list": []any{"a"}})
+	other, err := s.Unfinished("p", "/p.yaml", with(map[string]any{"n": 4, "list": []any{"a"}}))
 	require.NoError(t, err)
 	require.Nil(t, other)
 	d = start(1)
