@@ -25,9 +25,12 @@ type keeper struct {
 	stop   func() // ends what attends to the run
 }
 
+// noKeeper keeps nothing.
+func noKeeper() *keeper { return &keeper{stop: func() {}} }
+
 // openKeeper opens the state folder. One that nobody named and that cannot be had is no reason not to run.
 func (r *runCommand) openKeeper(file string) (k *keeper, err error) {
-	k = &keeper{stop: func() {}}
+	k = noKeeper()
 	if r.noData {
 		return k, nil
 	}

@@ -234,11 +234,7 @@ func (r *runCommand) logicalTime(plan *flow.Plan, k *keeper, given map[string]st
 		return now, usageError("--at and --resume both say which run it is; leave one of them out")
 	}
 	if r.at != "" {
-		at, err := time.Parse(time.RFC3339Nano, r.at)
-		if err != nil {
-			return now, usageError("--at %q: a time looks like 2026-11-22T10:18:34Z", r.at)
-		}
-		return at, nil
+		return logicalTime(r.at)
 	}
 	old, err := k.unfinished(plan, given)
 	switch {

@@ -130,7 +130,7 @@ func (t *testCommand) recordRun(ctx context.Context, file string, plan *flow.Pla
 	if in.servers = t.servers.named(); in.servers == nil {
 		in.servers = plan.Servers
 	}
-	if err := t.begin(in, plan, options); err != nil {
+	if err := t.begin(in, plan, noKeeper(), options); err != nil {
 		return errors.Join(err, in.stop())
 	}
 	tape := cassette.New(t.dir, nil)
