@@ -80,7 +80,7 @@ type oldOption struct {
 }
 
 func withoutMeaning() []oldOption {
-	const plugins = "there are no queue plugins; queues are in memory"
+	const plugins = "there are no queue plugins; --data FOLDER keeps background jobs over the end of the server"
 	return []oldOption{
 		{"backlog", "b", false, "the listen backlog is the system's largest"},
 		{"hashtable-buckets", "", false, "the index of keys grows by itself"},

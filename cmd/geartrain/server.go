@@ -28,6 +28,7 @@ type serverCommand struct {
 	std     *streams
 	logging *logFlags
 	limits  limitFlags
+	data    dataFlags
 	old     gearmandFlags
 
 	port     int
@@ -43,7 +44,7 @@ func newServerCommand(std *streams, logging *logFlags) *cobra.Command {
 		Use:   "server [@CONFIG-FILE]",
 		Short: "The job server, for any Gearman client and worker; ends on SIGTERM",
 		Long: `The job server speaks Gearman on port 4730 of loopback, unless told otherwise. It keeps its queues in
-memory. It stays in the foreground and logs to standard error. SIGTERM, SIGINT and SIGUSR1 end it gracefully: it takes
+memory, or with --data the background jobs and retained results on disk too. It stays in the foreground and logs to standard error. SIGTERM, SIGINT and SIGUSR1 end it gracefully: it takes
 no new work and delivers what runs, for --drain-timeout; a second signal ends it at once. Every option of gearmand
 1.1 is accepted; one that has no meaning here says so in a line of the log. As with gearmand, whatever goes wrong is
 exit code 1.`,
@@ -63,6 +64,7 @@ func (s *serverCommand) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&s.insecure, "insecure", false, "allow an address that other machines reach: whoever reaches it runs and reads jobs")
 	flags.BoolVar(&s.shutdown, "admin-shutdown", false, `allow the admin command "shutdown" to everyone who connects`)
 	flags.DurationVar(&s.drain, "drain-timeout", 30*time.Second, "how long a graceful end waits for running jobs, 0 for not at all")
+	s.data.register(flags)
 	s.limits.register(flags)
 	s.old.register(flags)
 }
@@ -110,43 +112,79 @@ func (s *serverCommand) check() error {
 	if _, err := s.logging.logger(io.Discard); err != nil {
 		return err
 	}
-	if _, err := server.New(s.config(slog.New(slog.DiscardHandler))); err != nil {
+	if err := s.data.check(); err != nil {
+		return err
+	}
+	cfg, err := s.config(slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	if _, err := server.New(cfg); err != nil {
 		return usageError("%w", err)
 	}
 	return nil
 }
 
-// start opens the ports, and serves until a signal. Signals are watched from before anybody can know
-// that the server is there.
+// start opens the ports and the store, and serves until a signal. Signals are watched from before
+// anybody can know that the server is there.
 func (s *serverCommand) start(ctx context.Context, logger *slog.Logger) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, drainSignals()...)
 	defer signal.Stop(signals)
-	srv, err := server.New(s.config(logger))
+	cfg, err := s.config(logger)
 	if err != nil {
-		return usageError("%w", err)
-	}
-	listeners, err := srv.Listen(ctx, s.addresses()...)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w: another program listens there; nothing was started; end it, or choose another port with -p", err)
-	}
-	if err != nil {
-		return fmt.Errorf("%w; nothing was started", err)
-	}
-	defer s.old.leave()
-	if err := s.old.settle(); err != nil {
-		for _, ln := range listeners {
-			ln.Close()
-		}
 		return err
 	}
+	listeners, err := s.open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer s.old.leave()
+	kept, closeStore, err := s.data.open(logger) // by the user that settle has made us
+	if err != nil {
+		closeAll(listeners)
+		return err
+	}
+	cfg.Store = kept
+	srv, err := server.New(cfg)
+	if err != nil {
+		closeAll(listeners)
+		return errors.Join(usageError("%w", err), closeStore())
+	}
 	for _, ln := range listeners {
-		fmt.Fprintf(s.std.err, "geartrain: listening on %s, queues in memory\n", ln.Addr())
+		fmt.Fprintf(s.std.err, "geartrain: listening on %s, %s\n", ln.Addr(), s.data.where())
 	}
 	if err := sayReady(); err != nil {
 		logger.Warn("the process that started this one does not wait for it", "reason", err)
 	}
-	return s.serve(ctx, srv, listeners, signals)
+	return errors.Join(s.serve(ctx, srv, listeners, signals), closeStore())
+}
+
+// open opens the ports and does what must happen then.
+func (s *serverCommand) open(ctx context.Context, cfg server.Config) ([]net.Listener, error) {
+	opener, err := server.New(cfg)
+	if err != nil {
+		return nil, usageError("%w", err)
+	}
+	listeners, err := opener.Listen(ctx, s.addresses()...)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%w: another program listens there; nothing was started; end it, or choose another port with -p", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w; nothing was started", err)
+	}
+	if err := s.old.settle(); err != nil {
+		s.old.leave()
+		closeAll(listeners)
+		return nil, err
+	}
+	return listeners, nil
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, ln := range listeners {
+		ln.Close()
+	}
 }
 
 // serve ends gracefully at the first signal and at once at the second.
@@ -173,7 +211,8 @@ func (s *serverCommand) serve(ctx context.Context, srv *server.Server, listeners
 	return err
 }
 
-func (s *serverCommand) config(logger *slog.Logger) server.Config {
+// config is what the flags say. What they say wrongly is an error about usage.
+func (s *serverCommand) config(logger *slog.Logger) (server.Config, error) {
 	cfg := server.Config{
 		Queue: queue.Config{
 			HandlePrefix: s.old.handlePrefix(),
@@ -189,7 +228,7 @@ func (s *serverCommand) config(logger *slog.Logger) server.Config {
 		Logger:        logger,
 	}
 	s.limits.apply(&cfg)
-	return cfg
+	return cfg, s.data.apply(&cfg)
 }
 
 // logger writes where --log-file says; done closes it.

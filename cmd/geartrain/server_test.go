@@ -45,6 +45,8 @@ func TestEveryFlagReachesTheServer(t *testing.T) {
 		{[]string{"--drain-timeout=0"}, func(c *server.Config) any { return c.DrainTimeout < 0 }, false, true},
 		{[]string{"--read-timeout=0"}, func(c *server.Config) any { return c.ReadTimeout < 0 }, false, true},
 		{[]string{"--idle-timeout=1m"}, func(c *server.Config) any { return c.IdleTimeout }, time.Duration(0), time.Minute},
+		{[]string{"--on-store-failure=exit"}, func(c *server.Config) any { return c.EndOnStoreFailure }, false, true},
+		{[]string{"--backup-dir=/a/b"}, func(c *server.Config) any { return c.BackupRoot }, "", "/a/b"},
 		{[]string{"--max-connections=5"}, func(c *server.Config) any { return c.MaxConnections }, 0, 5},
 		{[]string{"--max-connections-per-address=5"}, func(c *server.Config) any { return c.MaxConnectionsPerAddress }, 0, 5},
 		{[]string{"--max-packet=1KiB"}, func(c *server.Config) any { return c.MaxPacket }, 64 << 20, 1 << 10},
@@ -64,9 +66,11 @@ func TestEveryFlagReachesTheServer(t *testing.T) {
 		{[]string{"--dead-letter-bytes=1MiB"}, func(c *server.Config) any { return c.Queue.DeadLetterBytes }, 64 << 20, 1 << 20},
 		{[]string{"--dead-letter-bytes=0"}, func(c *server.Config) any { return c.Queue.DeadLetterBytes < 0 }, false, true},
 	} {
-		before := parsed(t).config(slog.Default())
+		before, err := parsed(t).config(slog.Default())
+		require.NoError(t, err)
 		require.Equal(t, c.byDefault, c.got(&before), "%q", c.args)
-		after := parsed(t, c.args...).config(slog.Default())
+		after, err := parsed(t, c.args...).config(slog.Default())
+		require.NoError(t, err)
 		require.Equal(t, c.want, c.got(&after), "%q", c.args)
 		require.NoError(t, parsed(t, c.args...).check(), "%q", c.args)
 	}
