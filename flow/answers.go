@@ -17,6 +17,7 @@ func (j *job) completed(r gearman.Result) { j.take(r.Payload, r.Attempt) }
 func (j *job) take(payload []byte, attempt int) {
 	j.stage.completing.Lock()
 	defer j.stage.completing.Unlock()
+	payload = j.stage.run.runner.Secrets.MaskBytes(payload)
 	j.result, j.attempt = payload, attempt
 	result, err := j.read(payload)
 	if err != nil {
@@ -30,10 +31,11 @@ func (j *job) take(payload []byte, attempt int) {
 	j.succeed(result)
 }
 
-func (j *job) failed(err error) { j.fail(err) }
+func (j *job) failed(err error) { j.fail(j.stage.run.runner.Secrets.maskError(err)) }
 
 func (j *job) retried(retry int, err error) {
 	s := j.stage
+	err = s.run.runner.Secrets.maskError(err)
 	s.mu.Lock()
 	s.progress.Retries++
 	if j.retries == 0 {
@@ -43,7 +45,7 @@ func (j *job) retried(retry int, err error) {
 	j.retries = retry
 	s.bell.ring()
 	j.record(j.place, OutcomeRetried, func(to *JobRecord) {
-		to.Reason, to.Message, _ = describeFailure(err)
+		to.Reason, to.Message, _ = describeFailure(err, s.run.runner.Secrets)
 		to.Attempt = retry
 	})
 	s.report(j, Event{Kind: JobRetried, Place: j.place, Attempt: retry, Err: err})
@@ -51,7 +53,7 @@ func (j *job) retried(retry int, err error) {
 
 func (j *job) warned(p []byte) {
 	j.record(j.place, OutcomeWarned, func(to *JobRecord) { to.Message, to.Attempt = printable(p), j.retries+1 })
-	j.stage.report(j, Event{Kind: JobWarning, Place: j.place, Attempt: j.retries + 1, Text: printable(p)})
+	j.stage.report(j, Event{Kind: JobWarning, Place: j.place, Attempt: j.retries + 1, Text: printable(j.stage.run.runner.Secrets.MaskBytes(p))})
 }
 
 // succeed gives the result to the job's item and to those that joined it. It is in place before a
@@ -151,8 +153,9 @@ func (s *stageRun) succeedAt(j *job, places []int, result []byte) {
 
 // failAt records the failure of the items at places, and stops the stage if it is one too many.
 func (s *stageRun) failAt(j *job, places []int, err error) {
-	failure := JobFailure{Item: quoteItem(j.item), Key: j.key}
-	failure.Reason, failure.Message, failure.Attempt = describeFailure(err)
+	secrets := s.run.runner.Secrets
+	failure := JobFailure{Item: secrets.MaskBytes(quoteItem(j.item)), Key: j.key}
+	failure.Reason, failure.Message, failure.Attempt = describeFailure(err, secrets)
 	for _, place := range places {
 		failure.Place = place
 		s.mu.Lock()

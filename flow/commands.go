@@ -35,6 +35,10 @@ type CommandOptions struct {
 	// MaxOutput bounds what one command may print, in bytes. Default: as much as fits into a packet.
 	MaxOutput int64
 
+	// Secrets are the values of the plan's secrets, for the environment of every command. Default: none, and
+	// the jobs of a plan that has some fail.
+	Secrets *Secrets
+
 	// Run is the id of the only run that the worker works for, when it is inside that run's process.
 	// Commands of functions then get GEARTRAIN_RUN, and GEARTRAIN_STAGE when one stage alone has the
 	// function. Default: not known.
@@ -57,6 +61,7 @@ type CommandOptions struct {
 //	                     the last attempt that failed in this worker, whichever is higher
 //	GEARTRAIN_FENCE      another text for each attempt, and a later attempt's sorts later: a UUID of version 7,
 //	                     from the worker's clock. What is written with it can refuse one that is lower.
+//	NAME                 each of the plan's secrets
 //	GEARTRAIN_FUNCTION, GEARTRAIN_KEY, GEARTRAIN_HANDLE, GEARTRAIN_DEADLINE
 //	                     see [command.JobEnv]
 //
@@ -178,6 +183,24 @@ func (p *Plan) HasCommands() bool {
 	return false
 }
 
+// HasCommandHooks reports whether commands are done at an end of a stage or a run. They run where the
+// runner is.
+func (p *Plan) HasCommandHooks() bool {
+	for _, plan := range p.Plans() {
+		all := []Hooks{plan.Hooks}
+		for i := range plan.Stages {
+			all = append(all, plan.Stages[i].Hooks)
+		}
+		for _, h := range all {
+			each := slices.Concat(h.Success, h.Failure, h.Cancel, h.Exit)
+			if slices.ContainsFunc(each, func(h Hook) bool { return h.Command != nil }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // commandRunner runs one command of a plan for jobs.
 type commandRunner struct {
 	spec     *Command
@@ -186,15 +209,20 @@ type commandRunner struct {
 	env      map[string]Template // of the pipeline, and of the function or stage
 	attempts *attempts
 	log      func(stage, key string) io.Writer
-	stage    string // empty: not known
-	run      string // likewise
+	secrets  *Secrets
+	names    []string // of the plan's secrets
+	stage    string   // empty: not known
+	run      string   // likewise
 }
 
 func newCommandRunner(p *Plan, spec *Command, o CommandOptions, env map[string]Template) *commandRunner {
-	c := &commandRunner{spec: spec, params: o.Params, log: o.Log, env: map[string]Template{}}
+	c := &commandRunner{spec: spec, params: o.Params, log: o.Log, secrets: o.Secrets, names: p.Secrets, env: map[string]Template{}}
 	maps.Copy(c.env, p.Env)
 	maps.Copy(c.env, env)
 	c.program = command.Command{Dir: spec.Dir, Stderr: o.Stderr, MaxOutput: o.MaxOutput}
+	if o.Secrets != nil {
+		c.program.Mask = o.Secrets.MaskBytes
+	}
 	return c
 }
 
@@ -288,14 +316,18 @@ func (c *commandRunner) do(ctx context.Context, job *gearman.Job, argv, env []st
 	if c.spec.Script != "" {
 		argv = scriptArgv(c.spec.Script)
 	}
-	env = append(env, command.JobEnv(ctx, job)...)
+	secrets, err := c.secrets.environ(c.names)
+	if err != nil {
+		return nil, gearman.NoRetry(err)
+	}
+	env = slices.Concat(env, command.JobEnv(ctx, job), secrets)
 	return c.attempts.do(job, func(attempt []string) ([]byte, error) {
 		in := command.Input{Argv: argv, Env: append(env, attempt...), Stdin: stdin, Progress: job}
 		if c.log != nil {
 			in.Stderr = c.log(c.stage, job.Key())
 		}
 		result, err := c.program.Run(ctx, in)
-		return result.Stdout, err
+		return result.Stdout, c.secrets.maskError(err)
 	})
 }
 

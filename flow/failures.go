@@ -148,9 +148,9 @@ func (e *jobError) Unwrap() error { return e.err }
 
 // describeFailure puts an error of a job into words. A worker's text is made plain: whatever is not
 // printable is replaced, and a long text is cut.
-func describeFailure(err error) (reason, message string, attempt int) {
+func describeFailure(err error, secrets *Secrets) (reason, message string, attempt int) {
 	if own, ok := errors.AsType[*jobError](err); ok {
-		return own.reason, printable([]byte(own.Error())), 0
+		return own.reason, printable(secrets.MaskBytes([]byte(own.Error()))), 0
 	}
 	reason, message = "error", err.Error()
 	task, ok := errors.AsType[*gearman.TaskError](err)
@@ -178,7 +178,7 @@ func describeFailure(err error) (reason, message string, attempt int) {
 	if _, refused := errors.AsType[*gearman.ServerError](err); refused {
 		reason = "refused"
 	}
-	return reason, printable([]byte(message)), attempt
+	return reason, printable(secrets.MaskBytes([]byte(message))), attempt
 }
 
 // printable makes a peer's bytes fit for a terminal and a log, line ends aside.

@@ -123,7 +123,7 @@ func (e *ending) once(h *Hook, id HookID) (HookReport, error) {
 		}
 	}
 	report := HookReport{On: id.On, Hook: h.String(), StartedAt: time.Now()}
-	err := e.hook(h, fmt.Sprintf("%s.%d", id.On, id.Index))
+	err := e.run.runner.Secrets.maskError(e.hook(h, fmt.Sprintf("%s.%d", id.On, id.Index)))
 	if err != nil {
 		report.Error = printable([]byte(err.Error()))
 	}
@@ -200,7 +200,15 @@ func (e *ending) command(ctx context.Context, h *Hook, scope *Scope, report []by
 	if err := checkWords(argv, env); err != nil {
 		return err
 	}
+	secrets, err := e.run.runner.Secrets.environ(e.run.plan.Secrets)
+	if err != nil {
+		return err
+	}
+	env = append(env, secrets...)
 	program := command.Command{Dir: h.Command.Dir, Stderr: e.run.runner.Stderr}
+	if e.run.runner.Secrets != nil {
+		program.Mask = e.run.runner.Secrets.MaskBytes
+	}
 	result, err := program.Run(ctx, command.Input{Argv: argv, Env: env, Stdin: report})
 	if w := program.Stderr; w != nil && len(result.Stdout) > 0 {
 		_, _ = w.Write(append(bytes.TrimSuffix(result.Stdout, []byte("\n")), '\n')) // as with all log lines

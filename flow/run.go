@@ -127,6 +127,11 @@ func (r *Run) resolveParams(given map[string]any) (map[string]any, error) {
 		}
 		all[p.Name] = v
 	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if r.runner.Secrets.isIn(all[name]) {
+			wrong.Problems = append(wrong.Problems, ParamProblem{name, fmt.Sprintf("the parameter %q holds a secret, which would be in keys, jobs and logs", name)})
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !slices.Contains(known, name) {
 			wrong.Problems = append(wrong.Problems, ParamProblem{name, unknownParam(name, known)})

@@ -41,6 +41,10 @@ type Runner struct {
 	// Tape plays what became of jobs before, in tests. Default: none.
 	Tape Tape
 
+	// Secrets are the values of the plan's secrets: hooks find them in their environment, and nothing that a
+	// run tells or keeps shows them. Default: none, and the hooks of a plan that has some fail.
+	Secrets *Secrets
+
 	submitter submitter // in place of Client, for tests
 }
 

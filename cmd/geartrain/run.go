@@ -41,6 +41,8 @@ type runCommand struct {
 	quiet       bool
 	noProgress  bool
 	asJSON      bool
+
+	secrets *flow.Secrets
 }
 
 func newRunCommand(std *streams, logging *logFlags) *cobra.Command {
@@ -121,6 +123,9 @@ func (r *runCommand) runKept(ctx context.Context, file string, plan *flow.Plan, 
 	if in.servers == nil {
 		in.servers = plan.Servers
 	}
+	if r.secrets, err = r.readSecrets(plan); err != nil {
+		return err
+	}
 	if err := k.drive(plan, in.servers, &options); err != nil {
 		return err
 	}
@@ -161,7 +166,7 @@ func (r *runCommand) begin(in *inner, plan *flow.Plan, k *keeper, options flow.R
 	if r.noWorkers || !plan.HasCommands() {
 		return nil
 	}
-	commands := flow.CommandOptions{Params: options.Params}
+	commands := flow.CommandOptions{Params: options.Params, Secrets: r.secrets}
 	if in.alone {
 		commands.Run = options.ID
 	}
@@ -175,6 +180,14 @@ func (r *runCommand) said() io.Writer {
 		return nil
 	}
 	return r.std.err
+}
+
+// readSecrets finds the values of the plan's secrets, if commands run here that need them.
+func (r *runCommand) readSecrets(plan *flow.Plan) (*flow.Secrets, error) {
+	if r.noWorkers && !plan.HasCommandHooks() {
+		return nil, nil
+	}
+	return readSecrets(plan)
 }
 
 // everybodyHere finds functions that nobody can work on when the server is inside this process.
@@ -311,7 +324,7 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 
 	output := &resultWriter{to: r.std.out, ready: make(chan struct{})}
 	options.Output = output
-	runner := &flow.Runner{Client: client, Stderr: k.log("", "", r.said())}
+	runner := &flow.Runner{Client: client, Secrets: r.secrets, Stderr: k.log("", "", r.said())}
 	if in.alone {
 		options.Retain = -1 // the server ends with the run
 	}

@@ -122,6 +122,9 @@ func (t *testCommand) recordRun(ctx context.Context, file string, plan *flow.Pla
 	if err != nil {
 		return err
 	}
+	if t.secrets, err = t.readSecrets(plan); err != nil {
+		return err
+	}
 	logger, err := t.logging.logger(t.std.err)
 	if err != nil {
 		return err
@@ -153,7 +156,7 @@ func (t *testCommand) recordWith(ctx context.Context, in *inner, plan *flow.Plan
 	}
 	var output bytes.Buffer
 	options.Output = &output
-	report, err := plan.Run(ctx, &flow.Runner{Client: client, Tape: tape}, options)
+	report, err := plan.Run(ctx, &flow.Runner{Client: client, Tape: tape, Secrets: t.secrets}, options)
 	if report == nil || ctx.Err() != nil {
 		return err
 	}

@@ -91,7 +91,11 @@ func (w *workerCommand) register(worker *gearman.Worker, argv []string) error {
 		if err != nil {
 			return err
 		}
-		flow.HandleCommands(worker, plan, flow.CommandOptions{Stderr: w.std.err})
+		secrets, err := readSecrets(plan)
+		if err != nil {
+			return err
+		}
+		flow.HandleCommands(worker, plan, flow.CommandOptions{Stderr: w.std.err, Secrets: secrets})
 		return nil
 	}
 	program := &command.Command{Argv: argv, Stderr: w.std.err}

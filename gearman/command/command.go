@@ -39,6 +39,10 @@ type Command struct {
 	// once, so it must be safe for concurrent use. Its errors are ignored. Default: discarded.
 	Stderr io.Writer
 
+	// Mask changes each line of standard error, and standard output as a whole, before anybody gets to see
+	// them. It may be called from more than one goroutine. Default: nothing is changed.
+	Mask func(p []byte) []byte
+
 	// LinesAsData sends each line of standard output as WORK_DATA as soon as it is there. The result
 	// is then empty, and MaxOutput does not apply.
 	LinesAsData bool

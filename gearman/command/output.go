@@ -77,10 +77,14 @@ func eachLine(r io.Reader, do func(line []byte)) {
 type speech struct {
 	progress Progress
 	log      io.Writer
+	mask     func([]byte) []byte // nil: none
 	tail     []byte
 }
 
 func (s *speech) line(line []byte) {
+	if s.mask != nil {
+		line = s.mask(line)
+	}
 	if s.progress != nil && s.report(line) {
 		return
 	}

@@ -41,7 +41,7 @@ func start(ctx context.Context, c *Command, in Input) (*process, error) {
 	p := &process{grace: c.grace(), copied: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancelCause(ctx)
 	p.output = output{limit: c.maxOutput(), stop: func() { p.cancel(ErrOutput) }}
-	p.speech = speech{progress: in.Progress, log: in.Stderr}
+	p.speech = speech{progress: in.Progress, log: in.Stderr, mask: c.Mask}
 
 	p.cmd = exec.CommandContext(p.ctx, in.Argv[0], in.Argv[1:]...)
 	p.cmd.Dir = c.Dir
@@ -93,7 +93,12 @@ func (p *process) copy(stdin io.WriteCloser, c *Command, in Input) {
 	})
 	streams.Go(func() {
 		if c.LinesAsData && in.Progress != nil {
-			eachLine(p.pipes[0], func(line []byte) { _ = in.Progress.SendData(bytes.Clone(line)) })
+			eachLine(p.pipes[0], func(line []byte) {
+				if c.Mask != nil {
+					line = c.Mask(line)
+				}
+				_ = in.Progress.SendData(bytes.Clone(line))
+			})
 			return
 		}
 		p.output.read(p.pipes[0])
@@ -126,7 +131,9 @@ func (p *process) wait() (Result, error) {
 	if err := p.failure(exit, ended, result.Stderr); err != nil {
 		return result, err
 	}
-	result.Stdout = p.output.bytes
+	if result.Stdout = p.output.bytes; p.speech.mask != nil {
+		result.Stdout = p.speech.mask(result.Stdout)
+	}
 	return result, nil
 }
 
