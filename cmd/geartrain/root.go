@@ -35,6 +35,7 @@ func newRoot(std *streams) *cobra.Command {
 	root.AddCommand(
 		newRunCommand(std, &logging),
 		newValidateCommand(std),
+		newPlanCommand(std, &logging),
 		newGraphCommand(std),
 		newTestCommand(std, &logging),
 		newWorkerCommand(std, &logging),

@@ -362,13 +362,13 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 		}
 	}
 	if r.sample > 0 && err == nil && !r.quiet {
-		fmt.Fprintf(r.std.err, "a sample; all of it, with the same keys: %s\n", r.again(file, run))
+		fmt.Fprintf(r.std.err, "a sample; all of it, with the same keys: %s\n", r.again(file, run.ScheduledAt()))
 	}
-	return r.verdict(report, err, signal, r.again(file, run))
+	return r.verdict(report, err, signal, r.again(file, run.ScheduledAt()))
 }
 
 // again is the command that goes on with this very run.
-func (r *runCommand) again(file string, run *flow.Run) string {
+func (r *runCommand) again(file string, at time.Time) string {
 	words := []string{"geartrain run", quoteWord(file)}
 	for _, param := range r.params {
 		words = append(words, "-p", quoteWord(param))
@@ -382,7 +382,7 @@ func (r *runCommand) again(file string, run *flow.Run) string {
 	for _, server := range r.servers.given {
 		words = append(words, "-S", quoteWord(server))
 	}
-	return strings.Join(append(words, "--at", run.ScheduledAt().Format(time.RFC3339Nano)), " ")
+	return strings.Join(append(words, "--at", at.Format(time.RFC3339Nano)), " ")
 }
 
 // quoteWord makes one word for a shell of any text.
