@@ -46,17 +46,22 @@ type Admin struct {
 	err  error // why the connection is of no further use
 }
 
-// AdminError is a server's refusal of a command. It wraps [ErrNotFound] if that is why.
+// AdminError is a server's refusal of a command. It wraps [ErrNotFound] or [ErrUnsupported] if that is
+// why.
 type AdminError struct{ Command, Text string }
 
 func (e *AdminError) Error() string {
 	return fmt.Sprintf("gearman: admin command %q refused: %s", e.Command, quoted([]byte(e.Text)))
 }
 
-// Unwrap is ErrNotFound or nil.
+// Unwrap is ErrNotFound, ErrUnsupported or nil.
 func (e *AdminError) Unwrap() error {
-	if strings.HasPrefix(e.Text, "UNKNOWN_JOB") || strings.Contains(e.Text, "not found") {
+	switch {
+	case strings.HasPrefix(e.Text, "UNKNOWN_JOB"), strings.Contains(e.Text, "not found"):
 		return ErrNotFound
+	case strings.HasPrefix(strings.ToUpper(e.Text), "UNKNOWN_COMMAND"), strings.HasPrefix(e.Text, "UNKNOWN_SHOW_ARGUMENTS"),
+		e.Text == "UNKNOWN_ERROR":
+		return ErrUnsupported
 	}
 	return nil
 }

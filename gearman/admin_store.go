@@ -71,6 +71,7 @@ func (a *Admin) Resume(ctx context.Context, function string) error {
 }
 
 // Backup has the server write a copy of its data into a new folder on its own machine, while it runs.
+// dir lies in the folder that the server was given for that, and may be relative to it.
 func (a *Admin) Backup(ctx context.Context, dir string) error {
 	_, err := a.word(ctx, "backup", dir)
 	return err

@@ -39,12 +39,17 @@ type Guarantees struct {
 	Retention Answer `json:"retention"`
 	Retained  string `json:"retained"`
 
-	// PayloadGuard: it notices one key with two payloads, and "count"s or "reject"s. Empty: it does not.
+	// PayloadGuard: it notices one key with two payloads, and "count"s or "reject"s, or "reject for" some
+	// functions. Empty: it does not.
 	PayloadGuard string `json:"payload_guard"`
 
 	Cancel  Answer `json:"cancel"`  // jobs can be ended. Partly: only queued ones
 	Attach  Answer `json:"attach"`  // without ever making a job. Partly: unless the job ends at that moment
 	Retries Answer `json:"retries"` // it tries failed attempts again. Partly: only those of lost workers
+
+	// State is "ready"; "loading", before it hands out what it had stored; "full", no room to store jobs;
+	// "failed", its store, for good; or "draining". Empty: it does not say.
+	State string `json:"state"`
 }
 
 // Guarantees asks every server of the client what it promises. Those that could be asked are returned
@@ -101,7 +106,7 @@ func (c *Client) stock(ctx context.Context, s *session) (Guarantees, error) {
 		}
 	}
 	if errors.Is(err, ErrUnsupported) { // not even a look at a key: the first server, in Perl
-		g.Durable, g.Cancel, g.Attach = No, No, No
+		g.Durable, g.Cancel, g.Attach, g.Retries = No, No, No, No
 		err = nil
 	}
 	return g, err
@@ -139,6 +144,8 @@ func (g *Guarantees) set(name, value string) {
 		g.Cancel = Answer(value)
 	case "attach":
 		g.Attach = Answer(value)
+	case "state":
+		g.State = value
 	case "retries":
 		g.Retries = Answer(value)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/geartrain/geartrain/gearman"
 )
@@ -37,14 +38,17 @@ code 7 when no server knows it, and with 8 when a server refuses it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	flags := cmd.PersistentFlags()
-	a.servers.register(flags)
-	flags.BoolVar(&a.asJSON, "json", false, "print one JSON array")
-	flags.DurationVar(&a.timeout, "timeout", 30*time.Second, "how long one server may take")
+	a.register(cmd.PersistentFlags())
 	cmd.AddCommand(a.listCommands()...)
 	cmd.AddCommand(a.changeCommands()...)
 	cmd.AddCommand(a.deadCommand())
 	return cmd
+}
+
+func (a *adminCommand) register(flags *pflag.FlagSet) {
+	a.servers.register(flags)
+	flags.BoolVar(&a.asJSON, "json", false, "print one JSON array")
+	flags.DurationVar(&a.timeout, "timeout", 30*time.Second, "how long one server may take")
 }
 
 // adminRow is one object of a list: its cells are for the table, itself is for JSON.
@@ -74,13 +78,28 @@ func (a *adminCommand) list(cmd *cobra.Command, header string, ask func(ctx cont
 
 // change has every server do something. What not all of them know is found when one of them does.
 func (a *adminCommand) change(cmd *cobra.Command, do func(ctx context.Context, admin *gearman.Admin) error) error {
+	return a.changeSaying(cmd, func(ctx context.Context, _ string, admin *gearman.Admin) (string, error) {
+		return "", do(ctx, admin)
+	})
+}
+
+// changeSaying is change with a line of text for each server that has done it.
+func (a *adminCommand) changeSaying(cmd *cobra.Command, do func(ctx context.Context, server string, admin *gearman.Admin) (string, error)) error {
 	var failed, unknown error
 	done := []adminRow{}
 	for _, server := range a.servers.orDefault() {
-		err := a.ask(cmd.Context(), server, do)
+		said := ""
+		err := a.ask(cmd.Context(), server, func(ctx context.Context, admin *gearman.Admin) (err error) {
+			said, err = do(ctx, server, admin)
+			return err
+		})
 		switch {
 		case err == nil:
 			done = append(done, changedRow{server})
+			if !a.asJSON {
+				_, err = io.WriteString(a.std.out, said)
+				failed = errors.Join(failed, err)
+			}
 		case errors.Is(err, gearman.ErrNotFound):
 			unknown = errors.Join(unknown, err)
 		default:

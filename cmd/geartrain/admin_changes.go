@@ -16,6 +16,14 @@ import (
 func (a *adminCommand) changeCommands() []*cobra.Command {
 	return []*cobra.Command{
 		a.changeCommand("cancel HANDLE", "End a job, whoever waits for it", (*gearman.Admin).Cancel),
+		{
+			Use: "cancel-key FUNCTION KEY", Short: "End the job of a key, whoever waits for it", Args: cobra.ExactArgs(2),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				return a.change(cmd, func(ctx context.Context, admin *gearman.Admin) error { return admin.CancelKey(ctx, args[0], args[1]) })
+			},
+		},
+		a.changeCommand("pause FUNCTION", "Hand out no more jobs of a function; running ones go on", (*gearman.Admin).Pause),
+		a.changeCommand("resume FUNCTION", "Hand them out again", (*gearman.Admin).Resume),
 		a.maxQueueCommand(),
 		a.changeCommand("create FUNCTION", "Make a function known before anyone uses it", (*gearman.Admin).CreateFunction),
 		a.changeCommand("drop FUNCTION", "Forget a function without workers, with its waiting jobs", (*gearman.Admin).DropFunction),

@@ -20,6 +20,11 @@ func (a *adminCommand) listCommands() []*cobra.Command {
 		a.listCommand("workers", "Connections: address, id, functions",
 			"SERVER CONNECTION ADDRESS ID FUNCTIONS", workerRows),
 		a.jobsCommand(),
+		a.listCommand("unique-jobs", "The keys of all jobs", "SERVER KEY", keyRows),
+		a.listCommand("scheduled", "Jobs that wait for their time or for their next attempt", "SERVER HANDLE FUNCTION KEY AT", scheduledRows),
+		a.listCommand("retained", "Results that are kept as the answers for their keys", "SERVER FUNCTION KEY SIZE AGE LEFT", retainedRows),
+		a.listCommand("guarantees", "What each server promises; geartrain doctor says what that means",
+			"SERVER DURABLE SYNC RETENTION PAYLOADS CANCEL ATTACH RETRIES", guaranteeRows),
 		a.listCommand("version", "What each server says it is", "SERVER VERSION", versionRows),
 		a.listCommand("getpid", "The process id of each server", "SERVER PID", pidRows),
 	}

@@ -7,6 +7,7 @@
 //	geartrain do NAME         one job, and its result
 //	geartrain attach NAME KEY the result of a job that is there
 //	geartrain cancel NAME KEY the end of one
+//	geartrain doctor          what a job server guarantees
 //	geartrain admin COMMAND   a look at job servers, and changes to what they hold
 //	geartrain validate FILE   what is wrong with a pipeline file
 //
