@@ -98,7 +98,7 @@ func (s *Store) copyRange(seg *segment, from, to int64, name string, zeros int) 
 	if err != nil {
 		return err
 	}
-	w := newWindow(seg, copyBuffer)
+	w := &window{file: seg.file, name: seg.name, size: to, room: make([]byte, min(copyBuffer, to-from))}
 	var at int64
 	write := func(b []byte) bool {
 		_, err = f.WriteAt(b, at)

@@ -163,7 +163,7 @@ func (c *scan) broken(off int64, b *batch) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	c.seg.end = stop
+	c.seg.end = roundUp(stop)
 	if stop >= c.w.size {
 		return 0, nil
 	}
@@ -175,7 +175,7 @@ func (c *scan) broken(off int64, b *batch) (int64, error) {
 func (c *scan) later(off int64, b *batch) (next int64, proven bool, err error) {
 	from := off + unit
 	if b.known {
-		from = off + int64(b.length)
+		from = min(off+int64(b.length), c.w.size)
 	}
 	proven = !c.final
 	for {
@@ -263,10 +263,10 @@ func (c *scan) lost(off, next int64, b *batch) (stop int64, err error) {
 			return 0, err
 		}
 	}
-	if stop == c.w.size {
+	if stop = max(stop, off); stop >= c.w.size {
 		d.Reason = "the file was cut off"
 	}
-	if !b.known || stop == c.w.size {
+	if !b.known || stop >= c.w.size {
 		if b.entries, b.bad, err = c.remains(off+frameSize, stop); err != nil {
 			return 0, err
 		}
@@ -278,12 +278,18 @@ func (c *scan) lost(off, next int64, b *batch) (stop int64, err error) {
 	if b.known {
 		d.Records = int(b.count) - len(b.entries)
 	}
+	if stop >= c.w.size {
+		d.Records = max(1, d.Records) // nobody knows what came after it
+	}
 	c.damage(d)
 	return stop, nil
 }
 
 // remains is salvage without a trailer.
 func (c *scan) remains(from, to int64) ([]found, []span, error) {
+	if to < from+trailerSize {
+		return c.salvage(from, to)
+	}
 	tail, err := c.w.bytes(to-trailerSize, trailerSize)
 	if err != nil {
 		return nil, nil, err

@@ -92,11 +92,23 @@ func (s *Store) fill(seg *segment) error {
 	return s.sync(seg)
 }
 
+// rename gives a segment its name. If it cannot be said whether it has it for good, it must not have it:
+// while there is a later segment nothing may be written to the one before.
 func (s *Store) rename(path string) error {
 	if err := s.fs.Rename(path+newSuffix, path); err != nil {
 		return err
 	}
-	return s.fs.SyncDir(s.cfg.Dir)
+	err := s.fs.SyncDir(s.cfg.Dir)
+	if err == nil {
+		return nil
+	}
+	if e := s.fs.Remove(path); e != nil {
+		return s.fail(errors.Join(err, e))
+	}
+	if e := s.fs.SyncDir(s.cfg.Dir); e != nil {
+		return s.fail(errors.Join(err, e))
+	}
+	return err
 }
 
 // remove lets go of a segment that nothing refers to. When it returns nil the file is gone for good.

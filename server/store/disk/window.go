@@ -19,6 +19,7 @@ type window struct {
 }
 
 func newWindow(seg *segment, room int) *window {
+	room = int(max(entrySize, min(int64(room), seg.size)))
 	return &window{file: seg.file, name: seg.name, size: seg.size, room: make([]byte, room)}
 }
 
