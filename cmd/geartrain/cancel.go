@@ -18,6 +18,7 @@ type cancelCommand struct {
 	std     *streams
 	logging *logFlags
 	servers serverFlags
+	state   stateFlags
 	handles []string
 	asJSON  bool
 }
@@ -34,30 +35,38 @@ type cancelled struct {
 func newCancelCommand(std *streams, logging *logFlags) *cobra.Command {
 	c := &cancelCommand{std: std, logging: logging}
 	cmd := &cobra.Command{
-		Use:   "cancel (FUNCTION KEY | --handle HANDLE...)",
-		Short: "End a job: queued it goes, running it is taken from its worker",
-		Long: `End a job, whoever waits for it. Queued or scheduled it goes; running it is taken from its worker, which is told to
+		Use:   "cancel (RUN [STAGE] | FUNCTION KEY | --handle HANDLE...)",
+		Short: "End a run, a stage of it, or a job",
+		Long: `End a run, or one stage of it: no more of its jobs begin, and those that run are given up. RUN is an id that begins
+with "r1.", as much of it as no other run has, or "last".
+
+End a job, whoever waits for it. Queued or scheduled it goes; running it is taken from its worker, which is told to
 stop if it can be; its clients get a failure. The answer comes when that is stored, and says in which state the job
 was. Code 7: there was no such job, and nothing was changed. Every server that is named is asked.
 
 A stock gearmand can end queued jobs only, and only by their handles (8).`,
-		Example: `  geartrain cancel resize photo-17
+		Example: `  geartrain cancel last
+  geartrain cancel r1.abcdef fetch
+  geartrain cancel resize photo-17
   geartrain cancel --handle H:queue.example:42`,
 		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			switch {
+			case len(c.handles) == 0 && len(args) > 0 && namesRun(args[0]):
+				return c.cancelRun(ctx, args[0], args[1:])
 			case len(c.handles) > 0 && len(args) == 0:
 				return interrupted(ctx, c.cancelHandles(ctx))
 			case len(c.handles) == 0 && len(args) == 2:
 				return interrupted(ctx, c.cancelKey(ctx, args[0], args[1]))
 			}
-			return usageError("say which job: FUNCTION KEY, or --handle HANDLE; usage: %s", cmd.UseLine())
+			return usageError("say what: RUN, RUN STAGE, FUNCTION KEY, or --handle HANDLE; usage: %s", cmd.UseLine())
 		},
 	}
 	flags := cmd.Flags()
 	c.servers.register(flags)
+	c.state.register(flags)
 	flags.StringArrayVar(&c.handles, "handle", nil, "a job by its handle, as `geartrain do -b` prints it; may be repeated")
 	flags.BoolVar(&c.asJSON, "json", false, "print one JSON array")
 	return cmd

@@ -80,11 +80,11 @@ func (k *keeper) drive(plan *flow.Plan, servers []string, options *flow.RunOptio
 }
 
 // begin makes the run known, and attends to it.
-func (k *keeper) begin(run *flow.Run, cancel context.CancelCauseFunc) error {
+func (k *keeper) begin(run *flow.Run, servers []string, cancel context.CancelCauseFunc) error {
 	if k.driver == nil {
 		return nil
 	}
-	if err := k.driver.Begin(); err != nil {
+	if err := k.driver.Begin(servers); err != nil {
 		return err
 	}
 	k.stop = k.driver.Attend(run, cancel)

@@ -34,6 +34,12 @@ func newRoot(std *streams) *cobra.Command {
 	logging.register(root.PersistentFlags())
 	root.AddCommand(
 		newRunCommand(std, &logging),
+		newPsCommand(std),
+		newStatusCommand(std),
+		newLogsCommand(std),
+		newWhyCommand(std),
+		newResultsCommand(std),
+		newRetryCommand(std, &logging),
 		newValidateCommand(std),
 		newPlanCommand(std, &logging),
 		newGraphCommand(std),

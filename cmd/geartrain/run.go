@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/runs"
 	"github.com/geartrain/geartrain/gearman"
 )
 
@@ -26,6 +28,7 @@ type runCommand struct {
 	servers serverFlags
 	state   stateFlags
 
+	kept        *runs.Record // the run that is started again; nil: the flags say which
 	noData      bool
 	resume      bool
 	force       []string
@@ -81,6 +84,12 @@ drives this run; 130, 143 ended by a signal.`,
 	flags.StringVar(&r.paramsFile, "params", "", "JSON file with parameters; -p wins")
 	flags.StringVar(&r.at, "at", "", "the run's logical time, as 2026-11-22T10:18:34Z (default now); the same one is the same run")
 	flags.IntVar(&r.sample, "sample", 0, "take so many items of each stage, chosen by key: the same ones each time; 0 for all")
+	r.registerHow(flags)
+	return cmd
+}
+
+// registerHow registers the flags that say how a run is run, whichever it is.
+func (r *runCommand) registerHow(flags *pflag.FlagSet) {
 	flags.IntVarP(&r.concurrency, "concurrency", "c", defaultConcurrency(), "commands at once in this process")
 	flags.BoolVar(&r.noWorkers, "no-workers", false, "run no commands here; workers elsewhere have the file")
 	flags.DurationVar(&r.timeout, "timeout", 0, "give the run up after this time, 0 for never")
@@ -89,7 +98,6 @@ drives this run; 130, 143 ended by a signal.`,
 	flags.BoolVarP(&r.quiet, "quiet", "q", false, "no progress, no log of commands; errors only")
 	flags.BoolVar(&r.noProgress, "no-progress", false, "plain lines also on a terminal")
 	flags.BoolVar(&r.asJSON, "json", false, "print one JSON object: run, status, stages, output")
-	return cmd
 }
 
 func (r *runCommand) run(ctx context.Context, file string) error {
@@ -226,6 +234,10 @@ func (r *runCommand) options(plan *flow.Plan, k *keeper) (flow.RunOptions, error
 	if err := checkForce(plan, r.force); err != nil {
 		return options, err
 	}
+	if r.kept != nil {
+		options.ID, options.Params, options.ScheduledAt = r.kept.ID, r.kept.Params, r.kept.ScheduledAt
+		return options, nil
+	}
 	given, err := r.givenParams()
 	if err != nil {
 		return options, err
@@ -332,7 +344,7 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 	if err != nil {
 		return err
 	}
-	if err := k.begin(run, cancel); err != nil {
+	if err := k.begin(run, in.servers, cancel); err != nil {
 		cancel(err)
 	}
 	display := newDisplay(r.std.err, r.quiet, r.noProgress)
@@ -351,9 +363,14 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 		signals.inside = in
 	}
 	signals.start()
+	stopWhy := func() {}
+	if !r.quiet {
+		stopWhy = sayWhy(r.std.err, in.servers, run)
+	}
 	run.CloseInput()
 	report, err := run.Wait()
 	signal := signals.stop()
+	stopWhy()
 	shown.stop()
 	err = errors.Join(err, k.finish(report, err, signal != nil && err != nil))
 	if r.asJSON {
@@ -369,6 +386,9 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 
 // again is the command that goes on with this very run.
 func (r *runCommand) again(file string, at time.Time) string {
+	if r.kept != nil {
+		return "geartrain retry " + r.kept.ID
+	}
 	words := []string{"geartrain run", quoteWord(file)}
 	for _, param := range r.params {
 		words = append(words, "-p", quoteWord(param))
@@ -415,6 +435,7 @@ func (r *runCommand) writeReport(report *flow.Report, output string) error {
 func (r *runCommand) verdict(report *flow.Report, err error, signal os.Signal, again string) error {
 	if report != nil {
 		sayFailures(r.std.err, report)
+		r.sayTouched(report)
 	}
 	switch {
 	case signal != nil && err != nil:
@@ -436,6 +457,19 @@ func (r *runCommand) verdict(report *flow.Report, err error, signal os.Signal, a
 		return &codedError{exitPartial, errors.New("some jobs failed, within the budget of their stages")}
 	}
 	return nil
+}
+
+// sayTouched says what starting a run again came to.
+func (r *runCommand) sayTouched(report *flow.Report) {
+	if r.kept == nil || r.quiet {
+		return
+	}
+	ran, answered := 0, 0
+	for _, s := range report.Stages {
+		ran += s.Done + s.Failed - s.Answered - s.Joined
+		answered += s.Answered
+	}
+	fmt.Fprintf(r.std.err, "%d jobs ran again, %d had their results\n", ran, answered)
 }
 
 // unreachable reports whether jobs failed for want of a server and for no other reason.

@@ -72,8 +72,10 @@ func (d *Driver) open() (err error) {
 	return nil
 }
 
-// Begin makes or renews the run's record: from now on the run can be found, and be carried on.
-func (d *Driver) Begin() error {
+// Begin makes or renews the run's record: from now on the run can be found, and be carried on. servers are
+// those that it runs on now.
+func (d *Driver) Begin(servers []string) error {
+	d.record.RunsOn = servers
 	d.record.FileHash = HashFile(d.source)
 	d.record.StartedAt = time.Now().UTC()
 	d.begun = true
@@ -241,4 +243,19 @@ func (d *Driver) giveBack() error {
 		errs = append(errs, d.state.root.RemoveAll("runs/"+d.record.ID)) // nothing ever happened
 	}
 	return errors.Join(append(errs, d.root.Close())...)
+}
+
+// Abandon ends a run that nobody drives, so that it is not offered to be carried on any more.
+func (s *State) Abandon(r *Run) error {
+	root, err := s.make(r.Record.ID)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	lease, err := takeLease(root)
+	if err != nil {
+		return fmt.Errorf("end run %s: %w", r.Record.ID, err)
+	}
+	r.Record.Status, r.Record.EndedAt, r.Record.Error = flow.Cancelled, time.Now().UTC(), errAsked.Error()
+	return errors.Join(writeJSON(root, "record.json", &r.Record), lease.release())
 }

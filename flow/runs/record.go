@@ -21,9 +21,10 @@ type Record struct {
 	FileHash    string         `json:"file_hash"`
 	Params      map[string]any `json:"params"`
 	ScheduledAt time.Time      `json:"scheduled_at"`
-	Attempt     int            `json:"attempt"` // starts after an end; carrying on what was killed does not count
-	Starts      int            `json:"starts"`  // all of them
-	Servers     []string       `json:"servers"` // none: it had one of its own
+	Attempt     int            `json:"attempt"`           // starts after an end; carrying on what was killed does not count
+	Starts      int            `json:"starts"`            // all of them
+	Servers     []string       `json:"servers"`           // none: it had one of its own
+	RunsOn      []string       `json:"runs_on,omitempty"` // the servers of the last start, its own one among them
 	Group       string         `json:"group,omitempty"`
 	CreatedAt   time.Time      `json:"created_at"`
 	StartedAt   time.Time      `json:"started_at"` // the last start

@@ -35,7 +35,7 @@ func drive(t *testing.T, s *State, n int) *Driver {
 	t.Helper()
 	d, err := s.Drive(Record{ID: idOf(t, n), Pipeline: "p", File: "/p.yaml", ScheduledAt: time.Unix(int64(n), 0)}, []byte("name: p\n"))
 	require.NoError(t, err)
-	require.NoError(t, d.Begin())
+	require.NoError(t, d.Begin(nil))
 	t.Cleanup(func() { _ = d.Close() }) // most tests have closed it
 	return d
 }
@@ -360,7 +360,7 @@ func TestUnfinished(t *testing.T) {
 	start := func(n int) *Driver {
 		d, err := s.Drive(Record{ID: idOf(t, n), Pipeline: "p", File: "/p.yaml", Params: params}, nil)
 		require.NoError(t, err)
-		require.NoError(t, d.Begin())
+		require.NoError(t, d.Begin(nil))
 		return d
 	}
 	with := func(params map[string]any) func(*Record) bool {
