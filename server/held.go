@@ -267,11 +267,12 @@ func (c *conn) fetched(id store.ID, body []byte, err error) {
 			h.fill(i, offset, body)
 			return
 		}
+		result := item.typ == protocol.WorkComplete
 		rest := h.cut(i, offset)
 		if err != nil {
-			c.server.cfg.Logger.Error("the body of a job cannot be read; the job is set aside", "record", uint64(id), "reason", err)
+			c.server.cfg.Logger.Error("the body of a job cannot be read; what it is of is set aside", "record", uint64(id), "reason", err)
 			c.turn.counts.BodiesLost++
-			c.turn.apply(&queue.BodyLost{Peer: c.id, ID: id})
+			c.turn.apply(&queue.BodyLost{Peer: c.id, ID: id, Result: result})
 		}
 		h.join(rest)
 		return

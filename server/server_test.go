@@ -166,6 +166,14 @@ func TestQuietPackets(t *testing.T) {
 	p.send(protocol.SetClientID, "me")
 	p.send(protocol.ResetAbilities)
 	p.send(protocol.CantDo, "nothing")
+	p.quiet()
+	p.send(protocol.WorkComplete, "H:none:1", "x") // as gearmand, to one that never had a job
+	p.expect(protocol.Error, protocol.CodeJobNotFound)
+	p.send(protocol.CanDo, "f")
+	p.send(protocol.SubmitJobBg, "f", "", "")
+	p.expect(protocol.JobCreated)
+	p.send(protocol.GrabJob)
+	p.expect(protocol.JobAssign)
 	p.send(protocol.WorkComplete, "H:none:1", "x") // not even ERROR: stock Perl workers die of it
 	p.quiet()
 }

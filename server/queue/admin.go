@@ -6,20 +6,9 @@ const (
 	reasonLost      = "worker lost"
 	reasonCancelled = "cancelled"
 	reasonPayload   = "payload lost"
+	reasonFailed    = "failed"
+	reasonException = "exception"
 )
-
-func (s *State) cancelJob(ev *CancelJob) {
-	slot := s.findHandle(ev.Handle)
-	if slot == 0 {
-		return
-	}
-	j := s.jobs.at(slot)
-	if j.state == Running {
-		s.tellCancelled(j, s.attempts.at(j.attempt), reasonCancelled)
-	}
-	s.counters.Cancelled++
-	s.fail(slot, j)
-}
 
 func (s *State) setMaxQueue(ev *SetMaxQueue) {
 	f := s.functionFor(nil, ev.Function)
@@ -48,7 +37,12 @@ func (s *State) dropFunction(ev *DropFunction) {
 		s.counters.Cancelled++
 		s.fail(slot, s.jobs.at(slot))
 	}
-	f.created, f.maxQueue = false, [priorities]int{}
+	for at := range s.results.all() {
+		if s.results.at(at).function == f.id {
+			s.dropResult(at)
+		}
+	}
+	f.created, f.paused, f.maxQueue = false, false, [priorities]int{}
 	s.release(f)
 }
 
@@ -71,4 +65,22 @@ func (s *State) waitingJobs(f *function) []uint32 {
 		}
 	}
 	return slots
+}
+
+// pauseFunction lets nothing of a function be handed out; it holds also before the function has jobs or
+// workers.
+func (s *State) pauseFunction(ev *PauseFunction) {
+	if f := s.functionFor(nil, ev.Function); f != nil {
+		f.paused = true
+	}
+}
+
+func (s *State) resumeFunction(ev *ResumeFunction) {
+	f := s.functions[string(ev.Function)]
+	if f == nil || !f.paused {
+		return
+	}
+	f.paused = false
+	s.wake(f, f.ready())
+	s.release(f)
 }

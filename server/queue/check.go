@@ -6,7 +6,7 @@ import "fmt"
 // meant for tests.
 func (s *State) Check() error {
 	for _, check := range []func() error{
-		s.checkJobs, s.checkFunctions, s.checkPeers, s.checkIndexes, s.checkTimers, s.checkWaking, s.checkMemory,
+		s.checkJobs, s.checkFunctions, s.checkPeers, s.checkIndexes, s.checkTimers, s.checkWaking, s.checkMemory, s.checkResults,
 	} {
 		if err := check(); err != nil {
 			return fmt.Errorf("queue: %w", err)
@@ -79,7 +79,7 @@ func (s *State) checkFunctions() error {
 		if string(f.name) != name || s.functionSlab.at(f.id) != f {
 			return fmt.Errorf("function %q is not itself", name)
 		}
-		if !f.created && f.workers == 0 && f.jobs() == 0 && f.maxQueue == [priorities]int{} {
+		if !f.created && !f.paused && f.results == 0 && f.workers == 0 && f.jobs() == 0 && f.maxQueue == [priorities]int{} {
 			return fmt.Errorf("function %q should be forgotten", name)
 		}
 		if running[f.id] != f.running {
@@ -230,13 +230,13 @@ func (s *State) checkTimers() error {
 	for _, f := range s.functions {
 		scheduled += f.deferred()
 	}
-	if scheduled != len(s.schedule.heap) {
-		return fmt.Errorf("%d scheduled jobs, %d timers", scheduled, len(s.schedule.heap))
+	if n := len(s.schedule.heap) + len(s.retries.heap); scheduled != n {
+		return fmt.Errorf("%d scheduled jobs, %d timers", scheduled, n)
 	}
-	for state, t := range map[JobState]*timers{Scheduled: &s.schedule, Running: &s.deadlines} {
+	for t, state := range map[*timers]JobState{&s.schedule: Scheduled, &s.retries: Scheduled, &s.deadlines: Running} {
 		for i, x := range t.heap {
 			j := s.jobs.at(x.slot)
-			if j.state != state || j.serial != x.serial || int(j.timer) != i+1 {
+			if j.state != state || j.retrying != (t == &s.retries) || j.serial != x.serial || int(j.timer) != i+1 {
 				return fmt.Errorf("timer %d of the %s jobs is not job %d's", i, state, j.serial)
 			}
 			if i > 0 && x.before(t.heap[(i-1)/2]) {
@@ -282,6 +282,13 @@ func (s *State) checkMemory() error {
 		count(s.jobs.at(slot).text)
 		count(s.jobs.at(slot).body)
 	}
+	for at := range s.tasks.all() {
+		count(s.tasks.at(at).labels)
+	}
+	for at := range s.results.all() {
+		count(s.results.at(at).unique)
+		count(s.results.at(at).body)
+	}
 	for slot := range s.attempts.all() {
 		count(s.attempts.at(slot).status)
 	}
@@ -311,11 +318,46 @@ func (s *State) checkBytes() error {
 	for slot := range s.jobs.all() {
 		text += s.jobs.at(slot).textBytes()
 	}
+	for at := range s.tasks.all() {
+		text += s.tasks.at(at).labelBytes()
+	}
 	for _, d := range s.dead {
 		dead += d.bytes()
 	}
 	if text != s.textBytes || dead != s.deadBytes {
 		return fmt.Errorf("%d bytes of jobs counted as %d, %d of dead letters as %d", text, s.textBytes, dead, s.deadBytes)
+	}
+	return nil
+}
+
+// checkResults: every result can be found by its key and is among the expiries, and the limits hold.
+func (s *State) checkResults() error {
+	text, size, of := int64(0), int64(0), map[uint32]int{}
+	for at := range s.results.all() {
+		r := s.results.at(at)
+		of[r.function]++
+		text, size = text+r.textBytes(), size+int64(r.size)
+		key := jobKey{r.key, s.arena.get(r.unique, int(r.uniqueLen))}
+		if r.key == payloadKey {
+			key.text = r.digest[:]
+		}
+		if s.findResult(s.functionSlab.at(r.function), key) != at {
+			return fmt.Errorf("result %d is not found by its key", r.serial)
+		}
+		if t := s.expiries.heap[r.timer-1]; t.slot != at || t.at != r.expires {
+			return fmt.Errorf("result %d has another's time", r.serial)
+		}
+	}
+	for name, f := range s.functions {
+		if of[f.id] != f.results {
+			return fmt.Errorf("function %q: %d results counted as %d", name, of[f.id], f.results)
+		}
+	}
+	if text != s.resultText || size != s.resultSize || s.tooManyResults() || len(s.expiries.heap) != s.results.n {
+		return fmt.Errorf("%d results of %d bytes, %d at hand, do not add up", s.results.n, size, text)
+	}
+	if err := s.resultKeys.check(s.results.n); err != nil {
+		return fmt.Errorf("result keys: %w", err)
 	}
 	return nil
 }

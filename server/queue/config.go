@@ -35,10 +35,13 @@ type Config struct {
 	// microseconds of its clock, so that handles of two lives never meet. Zero: 1.
 	FirstSerial uint64
 
+	// Seed is where the jitter of delays comes from.
+	Seed uint64
+
 	// Exceptions makes every client get WORK_EXCEPTION, as if it had asked for the option.
 	Exceptions bool
 
-	// Policies say what holds for functions by name. The first one whose pattern matches is taken.
+	// Policies say what holds for functions by name; the earlier ones go first.
 	Policies []Policy
 
 	Limits
@@ -55,21 +58,11 @@ type Limits struct {
 	MaxAbilities    int // functions of one worker
 	MaxFunctionName int // bytes
 	MaxUnique       int // bytes
+
+	MaxResults     int   // retained results; the first to expire makes room
+	MaxResultBytes int64 // of all retained results
+	MaxResult      int   // bytes of one; a larger one is not retained
 }
-
-// Policy is what holds for the functions whose names match Pattern.
-type Policy struct {
-	Pattern  string // as in [path.Match], but a slash is a character like any other
-	Conflict Conflict
-}
-
-// Conflict is what becomes of a submission whose key belongs to a job with another payload.
-type Conflict uint8
-
-const (
-	Count  Conflict = iota // it joins the job; the difference is counted
-	Reject                 // it is answered with ERROR KEY_CONFLICT
-)
 
 const (
 	defaultPrefix      = "H:geartrain:"

@@ -29,11 +29,15 @@ type LostAttempt struct {
 	Number         int
 	Worker         string // its id or, without one, its address
 	Started, Ended time.Time
-	Reason         string // "timeout" or "worker lost"
+	Reason         string // "timeout", "worker lost", "failed", "exception" or "payload lost"
+	Detail         string // the beginning of what the worker said of it
 }
 
 // maxHistory is how many lost attempts are remembered of one job.
 const maxHistory = 16
+
+// maxDetail is how much of what a worker said of each.
+const maxDetail = 512
 
 // deadLetter is a DeadLetter and what else makes it a job again.
 type deadLetter struct {
@@ -42,6 +46,7 @@ type deadLetter struct {
 	reducer []byte
 	digest  digest
 	created int64
+	options *protocol.TaskOptions
 	stored  bool   // there is a record of it
 	again   uint64 // the job it becomes as soon as that is stored; 0: it is a dead letter
 }
@@ -69,7 +74,14 @@ func (s *State) DeadLetter(handle string) (DeadLetter, bool) {
 // bytes is about what it costs to keep.
 func (d *deadLetter) bytes() int64 {
 	return deadBytes + int64(len(d.Handle)+len(d.Function)+len(d.Unique)+len(d.Payload)+len(d.reducer)) +
-		int64(len(d.History))*lossBytes
+		int64(len(d.History))*lossBytes + d.detailBytes()
+}
+
+func (d *deadLetter) detailBytes() (n int64) {
+	for i := range d.History {
+		n += int64(len(d.History[i].Detail))
+	}
+	return n
 }
 
 // deadFits says that one more of n bytes may be kept beside those there are.
@@ -109,12 +121,12 @@ func (s *State) dropDeadAt(i int) {
 
 // recordLoss notes that the running attempt of j came to nothing.
 func (s *State) recordLoss(j *job, reason string) {
-	if s.cfg.JobRetries > 0 { // else no job of this queue will ever be a dead letter
-		s.noteLoss(j, reason)
+	if s.maxAttempts(j) > 0 { // else it will never be a dead letter
+		s.noteLoss(j, reason, nil)
 	}
 }
 
-func (s *State) noteLoss(j *job, reason string) {
+func (s *State) noteLoss(j *job, reason string, detail []byte) {
 	a := s.attempts.at(j.attempt)
 	worker := a.worker.name
 	if worker == "" {
@@ -130,6 +142,7 @@ func (s *State) noteLoss(j *job, reason string) {
 		Started: a.startedAt(),
 		Ended:   s.now,
 		Reason:  reason,
+		Detail:  string(detail[:min(len(detail), maxDetail)]),
 	})
 }
 
@@ -180,6 +193,7 @@ func (s *State) deadLetterOf(j *job) *deadLetter {
 		},
 		serial:  j.serial,
 		reducer: bytes.Clone(s.reducer(j)),
+		options: s.options(j),
 	}
 	if j.record != 0 {
 		r := s.records.at(j.record)
@@ -211,6 +225,7 @@ func (s *State) retryDead(ev *RetryDead) {
 		Priority:   d.Priority,
 		Background: true,
 		Reducer:    d.reducer,
+		Options:    d.options,
 	}
 	f := s.functionFor(nil, again.Function)
 	if f == nil {
@@ -238,10 +253,15 @@ func (s *State) dropDead(ev *DropDead) {
 	}
 }
 
-// bodyLost sets a job aside whose payload cannot be read.
+// bodyLost sets a job aside whose payload cannot be read, or forgets a result.
 func (s *State) bodyLost(ev *BodyLost) {
 	p := s.peer(ev.Peer)
 	if p == nil {
+		return
+	}
+	if ev.Result {
+		s.send(p, protocol.WorkFail, s.handleOf(uint64(ev.ID)))
+		s.forgetLost(ev.ID)
 		return
 	}
 	s.send(p, protocol.NoJob)
@@ -254,7 +274,7 @@ func (s *State) bodyLost(ev *BodyLost) {
 		return
 	}
 	s.counters.Kept.BodiesLost++
-	s.noteLoss(j, reasonPayload)
+	s.noteLoss(j, reasonPayload, nil)
 	j.away, j.payloadLen = false, 0
 	s.failAfter(slot, j, s.bury(j))
 }

@@ -40,8 +40,9 @@ func digestOf(payload []byte) (d digest) {
 // awaited is an operation whose end somebody waits for.
 type awaited struct {
 	seq    uint64
-	slot   uint32 // of the job
+	slot   uint32 // of the job, or of the result
 	serial uint64
+	result bool
 }
 
 // Ops are the operations that the last event asked for, or all of [State.Restore] together. The slice is
@@ -71,16 +72,17 @@ func (s *State) keepRecord(slot uint32, j *job, runAt int64) uint64 {
 	return r.put
 }
 
-// changeRecord writes the head of a job again. While its Put is on its way that has to wait.
-func (s *State) changeRecord(j *job) {
+// changeRecord writes the head of a job again, and returns the operation. While its Put is on its way that
+// has to wait.
+func (s *State) changeRecord(j *job) uint64 {
 	if j.record == 0 {
-		return
+		return 0
 	}
 	if r := s.records.at(j.record); r.put != 0 {
 		r.changed = true
-		return
+		return 0
 	}
-	s.op(store.PutHead, j.serial, s.jobHead(j), nil, false)
+	return s.op(store.PutHead, j.serial, s.jobHead(j), nil, false)
 }
 
 // dropRecord takes a job out of the store, and returns what whoever hears of its end waits for.
@@ -112,7 +114,11 @@ func (s *State) uncommitted(j *job) uint64 {
 func (s *State) committed(seq uint64) {
 	n := 0
 	for n < len(s.awaited) && s.awaited[n].seq <= seq {
-		s.jobStored(s.awaited[n])
+		if a := s.awaited[n]; a.result {
+			s.resultStored(a)
+		} else {
+			s.jobStored(a)
+		}
 		n++
 	}
 	s.awaited = append(s.awaited[:0], s.awaited[n:]...)
@@ -123,12 +129,15 @@ func (s *State) notCommitted(ev *NotCommitted) {
 	if ev.First > 0 {
 		s.committed(ev.First - 1)
 	}
-	n := 0
-	for n < len(s.awaited) && s.awaited[n].seq <= ev.Last {
-		s.jobRefused(s.awaited[n])
-		n++
+	kept := s.awaited[:0]
+	for _, a := range s.awaited {
+		if a.seq <= ev.Last && !a.result {
+			s.jobRefused(a)
+		} else {
+			kept = append(kept, a)
+		}
 	}
-	s.awaited = append(s.awaited[:0], s.awaited[n:]...)
+	s.awaited = kept
 }
 
 // awaitedJob is the job of an operation, if it still waits for it.

@@ -3,6 +3,7 @@ package queue
 import (
 	"time"
 
+	"github.com/geartrain/geartrain/gearman/protocol"
 	"github.com/geartrain/geartrain/server/store"
 )
 
@@ -35,6 +36,10 @@ type Submit struct {
 	RunAt      time.Time // not before; zero: now
 	Reducer    []byte    // SUBMIT_REDUCE_JOB; handed through to GRAB_JOB_ALL workers
 	NoMemory   bool      // a new job is refused; it can still join one
+
+	// Options are those of SUBMIT_TASK, nil for other packets. Their Background, Priority and At are not
+	// looked at: whoever makes the event puts them into its own fields.
+	Options *protocol.TaskOptions
 }
 
 // CanDo: the worker takes jobs of Function. An assignment of it that has not ended after Timeout is
@@ -133,8 +138,37 @@ type Leave struct{ Peer Peer }
 type Tick struct{}
 
 // CancelJob ends a job by its handle, whoever waits for it: queued ones vanish, a running one is
-// taken from its worker, and clients get WORK_FAIL.
-type CancelJob struct{ Handle []byte }
+// taken from its worker, and clients get WORK_FAIL. Peer, if it is somebody, gets CANCEL_RES.
+type CancelJob struct {
+	Peer   Peer
+	Handle []byte
+}
+
+// CancelKey is CancelJob by the key of the job.
+type CancelKey struct {
+	Peer          Peer
+	Function, Key []byte
+}
+
+// AttachJob asks for the end of the job with a key, and never makes one. It is answered like Submit; if
+// there is neither a job nor a retained result, with ERROR JOB_NOT_FOUND.
+type AttachJob struct {
+	Peer          Peer
+	Function, Key []byte
+}
+
+// FindJob asks for the state of a key; answered with FIND_RES.
+type FindJob struct {
+	Peer          Peer
+	Function, Key []byte
+}
+
+// PauseFunction lets no job of a function be handed out until it is resumed. Submissions are taken. A
+// restart resumes it.
+type PauseFunction struct{ Function []byte }
+
+// ResumeFunction undoes PauseFunction.
+type ResumeFunction struct{ Function []byte }
 
 // SetMaxQueue limits a function's queued jobs per priority; zero or less: no limit. It holds also
 // when the function does not exist yet.
@@ -165,6 +199,11 @@ func (*Join) event()            {}
 func (*Leave) event()           {}
 func (*Tick) event()            {}
 func (*CancelJob) event()       {}
+func (*CancelKey) event()       {}
+func (*AttachJob) event()       {}
+func (*FindJob) event()         {}
+func (*PauseFunction) event()   {}
+func (*ResumeFunction) event()  {}
 func (*SetMaxQueue) event()     {}
 func (*CreateFunction) event()  {}
 func (*DropFunction) event()    {}
@@ -190,11 +229,12 @@ type NotCommitted struct {
 }
 
 // BodyLost: the body of a record that an effect asked for cannot be read. A job is set aside as a dead
-// letter without a payload, with WORK_FAIL to its clients; a retained result is forgotten. Peer gets
-// NO_JOB or ERROR in place of the packet.
+// letter without a payload, with WORK_FAIL to its clients; a retained result is forgotten. The first
+// effect is what Peer gets in place of the packet: NO_JOB, or WORK_FAIL for a result.
 type BodyLost struct {
-	Peer Peer
-	ID   store.ID
+	Peer   Peer
+	ID     store.ID
+	Result bool // the packet was WORK_COMPLETE
 }
 
 func (*Committed) event()    {}

@@ -2,10 +2,11 @@ package queue
 
 import "github.com/geartrain/geartrain/gearman/protocol"
 
-// tick carries out what is due: attempts that took too long, then jobs whose time has come.
+// tick carries out what is due: attempts that took too long, jobs whose time has come, results whose time
+// is over.
 func (s *State) tick() {
 	s.expired = s.expired[:0]
-	elapsed := int64(s.now.Sub(s.epoch))
+	elapsed := s.elapsed()
 	for t, ok := s.deadlines.first(); ok && t.at <= elapsed; t, ok = s.deadlines.first() {
 		s.deadlines.remove(t.slot)
 		s.expired = append(s.expired, t.slot)
@@ -14,12 +15,21 @@ func (s *State) tick() {
 	for i := len(s.expired) - 1; i >= 0; i-- {
 		s.expire(s.expired[i])
 	}
-	for t, ok := s.schedule.first(); ok && t.at <= s.now.UnixNano(); t, ok = s.schedule.first() {
-		j := s.jobs.at(t.slot)
-		s.detach(t.slot, j)
-		s.enqueue(t.slot, j, false)
-		s.wake(s.functionSlab.at(j.function), s.cfg.WakeUp)
+	for t, ok := s.retries.first(); ok && t.at <= elapsed; t, ok = s.retries.first() {
+		s.ripen(t.slot)
 	}
+	for t, ok := s.schedule.first(); ok && t.at <= s.now.UnixNano(); t, ok = s.schedule.first() {
+		s.ripen(t.slot)
+	}
+	s.expireResults(elapsed)
+}
+
+// ripen queues a job whose time has come.
+func (s *State) ripen(slot uint32) {
+	j := s.jobs.at(slot)
+	s.detach(slot, j)
+	s.enqueue(slot, j, false)
+	s.wake(s.functionSlab.at(j.function), s.cfg.WakeUp)
 }
 
 // expire takes a running job from its worker.
@@ -31,6 +41,7 @@ func (s *State) expire(slot uint32) {
 	if !a.numbered {
 		a.worker.addLate(j.serial)
 	}
+	s.rememberLate(j, a)
 	s.recordLoss(j, reasonTimeout)
 	s.requeue(slot, j)
 }

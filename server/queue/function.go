@@ -1,9 +1,6 @@
 package queue
 
 import (
-	"path"
-	"strings"
-
 	"github.com/geartrain/geartrain/gearman/protocol"
 )
 
@@ -12,14 +9,16 @@ import (
 type function struct {
 	id       uint32
 	name     []byte
-	conflict Conflict
+	policy   Policy
 	created  bool
+	paused   bool // nothing of it is handed out
 	maxQueue [priorities]int
 
 	queues    [priorities]queue // ready jobs
 	scheduled [priorities]int   // jobs that wait for their time, which are among the timers
 	pending   [priorities]int   // jobs that wait for their record
 	running   int
+	results   int
 
 	workers  int
 	idle     [priorities]abilities // of workers that do not look here, since there was nothing
@@ -69,25 +68,15 @@ func (s *State) functionFor(p *peer, name []byte) *function {
 func (s *State) newFunction(name []byte) *function {
 	id, f := s.functionSlab.add()
 	f.id, f.name = id, append([]byte(nil), name...)
-	f.conflict = s.conflictOf(string(name))
+	f.policy = s.cfg.policyFor(string(name))
 	s.functions[string(name)] = f
 	return f
-}
-
-func (s *State) conflictOf(name string) Conflict {
-	for _, p := range s.cfg.Policies {
-		ok, err := path.Match(strings.ReplaceAll(p.Pattern, "/", "\x00"), strings.ReplaceAll(name, "/", "\x00"))
-		if ok && err == nil {
-			return p.Conflict
-		}
-	}
-	return Count
 }
 
 // release forgets a function that nothing refers to any more. So names that were used once do not
 // gather.
 func (s *State) release(f *function) {
-	if f.created || f.workers > 0 || f.maxQueue != [priorities]int{} || f.jobs() > 0 {
+	if f.created || f.paused || f.results > 0 || f.workers > 0 || f.maxQueue != [priorities]int{} || f.jobs() > 0 {
 		return
 	}
 	delete(s.functions, string(f.name))

@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"math"
 	"slices"
 	"time"
 
@@ -36,6 +35,8 @@ func (s *State) findWork(p *peer) (*ability, uint32) {
 			q := &a.function.queues[prio]
 			if q.n == 0 {
 				a.setReady(prio, false)
+			} else if a.function.paused {
+				// until it is resumed
 			} else if slot := s.firstFor(p, q); slot != 0 {
 				return a, slot
 			}
@@ -61,18 +62,28 @@ func (s *State) assign(p *peer, a *ability, slot uint32, detail Detail) {
 	p.ready[j.priority].remove(int(j.priority), a)
 	p.ready[j.priority].push(int(j.priority), a)
 	s.detach(slot, j)
-	j.state = Running
+	j.state, j.since = Running, s.elapsed()
 	f.running++
 	at := s.startAttempt(slot, j, p)
-	if a.timeout > 0 {
-		elapsed := s.now.Sub(s.epoch)
-		s.deadlines.add(slot, int64(elapsed+min(a.timeout, math.MaxInt64-elapsed)))
+	if timeout := s.timeoutOf(j, a); timeout > 0 {
+		s.deadlines.add(slot, j.serial, later(j.since, timeout))
 	}
+	p.given = true
 	if p.excepted == j.serial {
 		p.excepted = 0
 	}
 	s.counters.Assigned++
 	s.sendAssignment(p, j, at, detail)
+}
+
+// timeoutOf is what the client said, or else the worker.
+func (s *State) timeoutOf(j *job, a *ability) time.Duration {
+	if j.task != 0 {
+		if d := s.tasks.at(j.task).timeout; d > 0 {
+			return d
+		}
+	}
+	return a.timeout
 }
 
 func (s *State) sendAssignment(p *peer, j *job, at *attempt, detail Detail) {

@@ -6,10 +6,12 @@ import (
 )
 
 // handle is a job's name on the wire: the prefix and the job's serial.
-func (s *State) handle(j *job) []byte {
+func (s *State) handle(j *job) []byte { return s.handleOf(j.serial) }
+
+func (s *State) handleOf(serial uint64) []byte {
 	start := len(s.text)
 	s.text = append(s.text, s.cfg.HandlePrefix...)
-	s.text = strconv.AppendUint(s.text, j.serial, 10)
+	s.text = strconv.AppendUint(s.text, serial, 10)
 	return s.text[start:len(s.text):len(s.text)]
 }
 

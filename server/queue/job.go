@@ -38,6 +38,7 @@ const (
 // nothing: everything is a slot in some slab.
 type job struct {
 	serial     uint64 // the number in its handle
+	since      int64  // when it came into its state, nanoseconds after epoch
 	next, prev uint32 // its neighbours in its queue
 	hash       uint32 // of its key
 	function   uint32
@@ -53,12 +54,14 @@ type job struct {
 	attempts   uint32 // how often it was handed out
 	timer      uint32 // 1 + its place among the timers, 0: none
 	record     uint32 // if it is in the store, or on its way there
+	task       uint32 // if its client said more than the old packets can
 	priority   Priority
 	state      JobState
 	key        keyKind
 	background bool
 	joining    bool // a foreground job that is a background one once its record is stored
 	away       bool // its payload is only in the store
+	retrying   bool // it is scheduled because an attempt came to nothing
 }
 
 // wanted says that the job has somebody to run for.

@@ -7,7 +7,12 @@ func (s *State) detach(slot uint32, j *job) {
 	f := s.functionSlab.at(j.function)
 	switch j.state {
 	case Scheduled:
-		s.schedule.remove(slot)
+		if j.retrying {
+			s.retries.remove(slot)
+			j.retrying = false
+		} else {
+			s.schedule.remove(slot)
+		}
 		f.scheduled[j.priority]--
 	case Queued:
 		f.queues[j.priority].remove(&s.jobs, slot)
@@ -29,7 +34,7 @@ func (s *State) enqueue(slot uint32, j *job, head bool) {
 	} else {
 		q.pushBack(&s.jobs, slot)
 	}
-	j.state = Queued
+	j.state, j.since = Queued, s.elapsed()
 	for idle := &f.idle[j.priority]; idle.first != nil; {
 		idle.first.setReady(j.priority, true)
 	}
@@ -37,9 +42,9 @@ func (s *State) enqueue(slot uint32, j *job, head bool) {
 
 // deferUntil lets a job wait for its time.
 func (s *State) deferUntil(slot uint32, j *job, at int64) {
-	s.schedule.add(slot, at)
+	s.schedule.add(slot, j.serial, at)
 	s.functionSlab.at(j.function).scheduled[j.priority]++
-	j.state = Scheduled
+	j.state, j.since = Scheduled, s.elapsed()
 }
 
 // begin makes a new job ready, now or at its time (unix nanoseconds).
@@ -55,28 +60,33 @@ func (s *State) begin(slot uint32, j *job, runAt int64) {
 // beginStored is begin for a job that must be in the store first.
 func (s *State) beginStored(slot uint32, j *job, runAt int64) uint64 {
 	s.functionSlab.at(j.function).pending[j.priority]++
-	j.state = Pending
+	j.state, j.since = Pending, s.elapsed()
 	return s.keepRecord(slot, j, runAt)
 }
 
-// requeue puts a job whose attempt was lost back to the head of its class, or ends it if nobody
-// wants it any more or it has had all its attempts.
+// requeue puts a job whose attempt was lost back to the head of its class, or lets it wait for its next
+// attempt, or ends it if nobody wants it any more or it has had all its attempts.
 func (s *State) requeue(slot uint32, j *job) {
+	limit := s.maxAttempts(j)
 	s.detach(slot, j)
 	switch {
 	case !j.wanted():
 		s.counters.Abandoned++
 		s.remove(slot, j)
-	case s.cfg.JobRetries > 0 && int(j.attempts) >= s.cfg.JobRetries:
+	case limit > 0 && int(j.attempts) >= limit:
 		s.counters.Exhausted++
 		s.failAfter(slot, j, s.bury(j))
 	default:
 		s.counters.Requeues++
-		if s.cfg.JobRetries > 0 {
+		if rule, ok := s.retryOf(j); ok {
+			s.tryAgain(slot, j, rule)
+		} else {
+			s.enqueue(slot, j, true)
+			s.wake(s.functionSlab.at(j.function), s.cfg.WakeUp)
+		}
+		if limit > 0 {
 			s.changeRecord(j)
 		}
-		s.enqueue(slot, j, true)
-		s.wake(s.functionSlab.at(j.function), s.cfg.WakeUp)
 	}
 }
 
@@ -94,6 +104,7 @@ func (s *State) remove(slot uint32, j *job) {
 		delete(s.history, j.serial)
 	}
 	s.dropRecord(j)
+	s.forgetTask(j)
 	s.textBytes -= j.textBytes()
 	s.arena.drop(j.text)
 	s.arena.drop(j.body)

@@ -3,8 +3,10 @@ package queue
 // What the parts of the state cost beside the bytes that peers have sent, each with its share of
 // slabs, indexes and the rounding up of its text.
 const (
-	jobBytes      = 128
+	jobBytes      = 144
 	recordBytes   = 56
+	taskBytes     = 96
+	resultBytes   = 160
 	seatBytes     = 32
 	attemptBytes  = 128
 	abilityBytes  = 256
@@ -17,7 +19,9 @@ const (
 // Bytes is about how much memory the state holds: jobs with all they brought, who waits for them and
 // who has them, functions, connections and dead letters. It takes no time.
 func (s *State) Bytes() int64 {
-	return s.textBytes + s.deadBytes +
+	return s.textBytes + s.deadBytes + s.resultText +
+		int64(s.tasks.n)*taskBytes +
+		int64(s.results.n)*resultBytes +
 		int64(s.jobs.n)*jobBytes +
 		int64(s.records.n)*recordBytes +
 		int64(s.seats.n)*seatBytes +

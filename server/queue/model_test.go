@@ -48,6 +48,7 @@ type modelWorker struct {
 	asleep, owes                 bool
 	exceptions, cancels, numbers bool
 	late                         map[int]bool
+	given                        bool
 }
 
 func newModel(cfg Config) *model {
@@ -330,6 +331,7 @@ func (m *model) assignment(ev *Grab, j *modelJob, w *modelWorker) string {
 func (m *model) assign(p Peer, j *modelJob, w *modelWorker, timeout time.Duration) {
 	m.dequeue(j)
 	j.attempts++
+	w.given = true
 	j.state, j.worker, j.numbered = Running, p, w.numbers
 	j.numerator, j.divisor, j.deadline = "", "", time.Time{}
 	if timeout > 0 {
@@ -359,6 +361,9 @@ func (m *model) report(ev *Report) []string {
 	i := slices.IndexFunc(m.jobs, func(j *modelJob) bool {
 		return j.state == Running && j.worker == ev.Peer && m.assignedHandle(j) == string(ev.Handle)
 	})
+	if i < 0 && !w.given {
+		return []string{fmt.Sprintf("%d ERROR JOB_NOT_FOUND|Job given in work result not found", ev.Peer)}
+	}
 	if i < 0 {
 		if serial, err := strconv.Atoi(strings.TrimPrefix(string(ev.Handle), "H:")); err == nil && ev.Kind >= Complete {
 			delete(w.late, serial)

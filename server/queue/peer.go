@@ -16,6 +16,7 @@ type peer struct {
 	exceptions bool // options that were asked for
 	cancels    bool
 	numbers    bool // handles with the attempt's number
+	given      bool // it has been given a job: from now on it never hears that there is no such job
 
 	seat    uint32 // the first of the jobs it is attached to as a client
 	waiting int    // and how many there are
@@ -34,6 +35,8 @@ type peer struct {
 	// and does not know attempts by number. Until it has, it is not given the same job again: nobody
 	// could tell the old attempt's result from the new one's.
 	late []uint64
+
+	welcome []lateRun // attempts taken from it whose results are taken all the same
 }
 
 // maxLate bounds what a worker that never reports can cost a grab.
@@ -85,6 +88,7 @@ func (s *State) setOption(ev *SetOption) {
 		p.cancels = true
 	case protocol.OptionAttempts:
 		p.numbers = true
+	case protocol.OptionTasks: // what it may send from now on is told apart by its type
 	default:
 		s.refuse(p, protocol.CodeUnknownOption, "Server does not recognize given option", &s.counters.Refused.Option)
 		return

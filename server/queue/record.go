@@ -5,14 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/geartrain/geartrain/gearman/protocol"
 )
 
 // The head of a record: a version, a kind, and fields in a fixed order. Numbers are varints, texts have
 // their length before them.
 //
-//	version | kind | function | unique | reducer | priority | attempts | created | run at | digest | size
-//	 history: count | number | worker | started | ended | reason | ...
+//	version | kind | function | unique | reducer | priority | flags | attempts | created | run at | digest | size
+//	 options, as protocol.TaskOptions writes them
+//	 history: count | number | worker | started | ended | reason | detail | ...
 //	 dead: died
+//	 result: ended | expires | length
 
 // headVersion is the newest form of a head, the one that is written.
 const headVersion = 1
@@ -31,7 +35,11 @@ type recordKind uint8
 const (
 	jobRecord recordKind = iota + 1
 	deadRecord
+	resultRecord
 )
+
+// flagRetrying: the job waits for another attempt.
+const flagRetrying = 1
 
 // head is what the store keeps of a job or a dead letter beside its body.
 type head struct {
@@ -42,8 +50,12 @@ type head struct {
 	created, runAt            int64 // unix nanoseconds
 	digest                    digest
 	size                      uint32 // of the payload
+	retrying                  bool
+	options                   *protocol.TaskOptions
 	history                   []LostAttempt
 	died                      int64
+	ended, expires            int64
+	length                    uint32 // of the result
 }
 
 func (h *head) append(dst []byte) []byte {
@@ -51,18 +63,32 @@ func (h *head) append(dst []byte) []byte {
 	for _, text := range [][]byte{h.function, h.unique, h.reducer} {
 		dst = appendText(dst, text)
 	}
-	dst = append(dst, byte(h.priority))
+	flags := byte(0)
+	if h.retrying {
+		flags |= flagRetrying
+	}
+	dst = append(dst, byte(h.priority), flags)
 	dst = binary.AppendUvarint(dst, uint64(h.attempts))
 	dst = binary.AppendVarint(dst, h.created)
 	dst = binary.AppendVarint(dst, h.runAt)
 	dst = append(dst, h.digest[:]...)
 	dst = binary.AppendUvarint(dst, uint64(h.size))
+	var options []byte
+	if h.options != nil {
+		options = h.options.Append(nil)
+	}
+	dst = appendText(dst, options)
 	dst = binary.AppendUvarint(dst, uint64(len(h.history)))
 	for i := range h.history {
 		dst = h.history[i].append(dst)
 	}
-	if h.kind == deadRecord {
+	switch h.kind {
+	case deadRecord:
 		dst = binary.AppendVarint(dst, h.died)
+	case resultRecord:
+		dst = binary.AppendVarint(dst, h.ended)
+		dst = binary.AppendVarint(dst, h.expires)
+		dst = binary.AppendUvarint(dst, uint64(h.length))
 	}
 	return dst
 }
@@ -72,7 +98,8 @@ func (l *LostAttempt) append(dst []byte) []byte {
 	dst = appendText(dst, []byte(l.Worker))
 	dst = binary.AppendVarint(dst, l.Started.UnixNano())
 	dst = binary.AppendVarint(dst, l.Ended.UnixNano())
-	return appendText(dst, []byte(l.Reason))
+	dst = appendText(dst, []byte(l.Reason))
+	return appendText(dst, []byte(l.Detail))
 }
 
 func appendText(dst, text []byte) []byte {
@@ -91,14 +118,19 @@ func parseHead(b []byte) (head, error) {
 		kind:     recordKind(r.byte()),
 		function: r.text(), unique: r.text(), reducer: r.text(),
 		priority: Priority(r.byte()),
+		retrying: r.byte()&flagRetrying != 0,
 		attempts: r.number(),
 		created:  r.moment(), runAt: r.moment(),
 	}
 	h.digest = r.digest()
 	h.size = r.number()
+	h.options = r.options()
 	h.history = r.history()
-	if h.kind == deadRecord {
+	switch h.kind {
+	case deadRecord:
 		h.died = r.moment()
+	case resultRecord:
+		h.ended, h.expires, h.length = r.moment(), r.moment(), r.number()
 	}
 	if r.bad || len(r.rest) > 0 || !h.valid() {
 		return head{}, ErrRecord
@@ -107,7 +139,8 @@ func parseHead(b []byte) (head, error) {
 }
 
 func (h *head) valid() bool {
-	return h.kind >= jobRecord && h.kind <= deadRecord && h.priority <= Low && len(h.function) > 0 &&
+	return h.kind >= jobRecord && h.kind <= resultRecord && h.priority <= Low && len(h.function) > 0 &&
+		h.ended >= 0 && h.expires >= h.ended &&
 		len(h.function) <= maxStored && len(h.unique) <= maxStored && len(h.reducer) <= maxStored
 }
 
@@ -171,6 +204,18 @@ func (r *headReader) digest() (d digest) {
 	return d
 }
 
+func (r *headReader) options() *protocol.TaskOptions {
+	text := r.text()
+	if len(text) == 0 {
+		return nil
+	}
+	o, err := protocol.ParseTaskOptions(text)
+	if err != nil {
+		r.bad = true
+	}
+	return &o
+}
+
 func (r *headReader) history() (all []LostAttempt) {
 	n := r.number()
 	if n > maxHistory {
@@ -183,6 +228,7 @@ func (r *headReader) history() (all []LostAttempt) {
 			Started: time.Unix(0, r.moment()),
 			Ended:   time.Unix(0, r.moment()),
 			Reason:  string(r.text()),
+			Detail:  string(r.text()),
 		})
 	}
 	return all

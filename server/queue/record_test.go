@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/geartrain/geartrain/gearman/protocol"
 	"github.com/geartrain/geartrain/server/store"
 )
 
@@ -24,15 +25,21 @@ func heads() map[string]head {
 	job := head{
 		kind: jobRecord, function: []byte("resize"), unique: []byte("key\x00\xff"), reducer: []byte("sum"),
 		priority: Low, attempts: 300, created: at, runAt: at + int64(time.Hour),
-		digest: digestOf([]byte("payload")), size: 7,
-		history: []LostAttempt{{1, "10.0.0.1:7", time.Unix(1, 2), time.Unix(3, 4), reasonTimeout}},
+		digest: digestOf([]byte("payload")), size: 7, retrying: true,
+		options: &protocol.TaskOptions{Retain: time.Hour, Attempts: 3, Run: "nightly", Stage: "resize"},
+		history: []LostAttempt{{1, "10.0.0.1:7", time.Unix(1, 2), time.Unix(3, 4), reasonException, "what it said"}},
 	}
 	dead := job
 	dead.kind, dead.died, dead.runAt = deadRecord, at, 0
+	result := head{
+		kind: resultRecord, function: []byte("resize"), unique: []byte("key"), digest: job.digest, size: 7,
+		ended: at, expires: at + int64(time.Hour), length: 42,
+	}
 	return map[string]head{
-		"job":   job,
-		"dead":  dead,
-		"least": {kind: jobRecord, function: []byte("f")},
+		"job":    job,
+		"result": result,
+		"dead":   dead,
+		"least":  {kind: jobRecord, function: []byte("f")},
 	}
 }
 

@@ -21,7 +21,11 @@ func (s *State) report(ev *Report) {
 		slot = s.find(serial)
 	}
 	if slot == 0 || !s.owns(p, s.jobs.at(slot), number) {
-		s.lateReport(p, serial, ev.Kind)
+		if !p.given {
+			s.refuse(p, protocol.CodeJobNotFound, "Job given in work result not found", &s.counters.LateReports)
+			return
+		}
+		s.lateReport(p, lateRun{serial, number}, ev)
 		return
 	}
 	j := s.jobs.at(slot)
@@ -34,22 +38,44 @@ func (s *State) report(ev *Report) {
 		s.keepStatus(j, ev.Data, ev.Second)
 		s.broadcast(j, protocol.WorkStatus, 0, false, ev.Data, ev.Second)
 	case Complete:
-		s.counters.Completed++
-		after := s.dropRecord(j)
-		s.broadcast(j, protocol.WorkComplete, after, ev.Owned, ev.Data)
-		s.remove(slot, j)
-		s.gate(p, after)
+		s.complete(slot, j, p, ev)
 	case Exception:
-		s.counters.Exceptions++
 		p.excepted = serial
-		after := s.dropRecord(j)
+		if s.attemptFailed(slot, j, p, ev) {
+			return
+		}
+		s.counters.Exceptions++
+		after := s.endFailed(j)
 		s.broadcastException(j, after, ev)
 		s.remove(slot, j)
 		s.gate(p, after)
 	case Fail:
+		if s.attemptFailed(slot, j, p, ev) {
+			return
+		}
 		s.counters.Failed++
-		s.gate(p, s.fail(slot, j))
+		after := s.endFailed(j)
+		s.failAfter(slot, j, after)
+		s.gate(p, after)
 	}
+}
+
+// complete ends a job well.
+func (s *State) complete(slot uint32, j *job, p *peer, ev *Report) {
+	s.counters.Completed++
+	after := s.keepResult(j, ev.Data)
+	s.broadcast(j, protocol.WorkComplete, after, ev.Owned, ev.Data)
+	s.remove(slot, j)
+	s.gate(p, after)
+}
+
+// endFailed takes a job that failed out of the store, or makes a dead letter of it if it was tried again.
+func (s *State) endFailed(j *job) uint64 {
+	if _, ok := s.retryOf(j); !ok {
+		return s.dropRecord(j)
+	}
+	s.counters.Exhausted++
+	return s.bury(j)
 }
 
 // owns says that the job's current attempt is p's, and that number is how p knows it.
@@ -65,10 +91,11 @@ func (s *State) owns(p *peer, j *job, number uint32) bool {
 	return a.worker == p && number == known
 }
 
-// lateReport drops what a worker says about a job that is not its own, or not any more. It is never
-// answered: stock Perl workers die of an ERROR. A WORK_FAIL that follows a WORK_EXCEPTION is what
+// lateReport drops what a worker says about a job that is not its own any more. It is never answered: stock
+// Perl workers die of an ERROR. A WORK_FAIL that follows a WORK_EXCEPTION is what
 // they send for one and the same failure.
-func (s *State) lateReport(p *peer, serial uint64, kind ReportKind) {
+func (s *State) lateReport(p *peer, run lateRun, ev *Report) {
+	serial, kind := run.serial, ev.Kind
 	if kind == Fail && serial != 0 && p.excepted == serial {
 		p.excepted = 0
 		return
@@ -77,11 +104,14 @@ func (s *State) lateReport(p *peer, serial uint64, kind ReportKind) {
 	if kind < Complete {
 		return
 	}
-	if i := slices.Index(p.late, serial); i >= 0 {
+	i := slices.Index(p.late, serial)
+	if i >= 0 {
 		p.late = slices.Delete(p.late, i, i+1)
 		if kind == Exception {
 			p.excepted = serial
 		}
+	}
+	if !s.takeLate(p, run, ev) && i >= 0 {
 		s.rouse(p) // the job may be the one it sleeps for
 	}
 }

@@ -27,15 +27,17 @@ func TestForeignReportsAreDropped(t *testing.T) {
 	t.Parallel()
 	tb := newTable(t, Config{})
 	tb.quiet(canDo(2, "f"), submit(1, "f", "", ""), &Grab{Peer: 2})
+	const strange = "ERROR JOB_NOT_FOUND|Job given in work result not found"
 	for _, handle := range []string{"H:1", "H:1/1", "H:01", "H:", "", "H:2", "H:1/", "H:18446744073709551617", "X:1"} {
 		for kind := Data; kind <= Exception; kind++ {
-			tb.do(report(3, kind, handle, "x"))
+			tb.do(report(3, kind, handle, "x"), "3 "+strange)
 			if handle != "H:1" {
 				tb.do(report(2, kind, handle, "x"))
 			}
 		}
 	}
 	tb.do(report(2, Complete, "H:1", "r"), "1 WORK_COMPLETE H:1|r")
+	tb.do(report(1, Fail, "H:1", ""), "1 "+strange)
 }
 
 // F3: a job that times out goes to another worker, its late result reaches nobody, and no worker is
@@ -107,8 +109,8 @@ func TestPoisonJob(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, []string{"f", "poison", "x"}, []string{d.Function, d.Unique, string(d.Payload)})
 	require.Len(t, d.History, 3)
-	require.Equal(t, LostAttempt{2, "10.0.0.3", tb.now.Add(-time.Second), tb.now.Add(-time.Second), "worker lost"}, normal(d.History[1]))
-	require.Equal(t, LostAttempt{3, "four", tb.now.Add(-time.Second), tb.now, "timeout"}, normal(d.History[2]))
+	require.Equal(t, LostAttempt{2, "10.0.0.3", tb.now.Add(-time.Second), tb.now.Add(-time.Second), "worker lost", ""}, normal(d.History[1]))
+	require.Equal(t, LostAttempt{3, "four", tb.now.Add(-time.Second), tb.now, "timeout", ""}, normal(d.History[2]))
 
 	tb.do(submit(1, "f", "poison", "z").bg(), "1 JOB_CREATED H:2")
 	tb.do(&RetryDead{Handle: []byte("H:1")})

@@ -33,15 +33,25 @@ func (s *State) Restore(now time.Time, r store.Record) error {
 
 func (s *State) restore(serial uint64, h *head, body []byte) error {
 	switch {
-	case body != nil && len(body) != int(h.size):
-		return fmt.Errorf("%w: a body of %d bytes instead of %d", ErrRecord, len(body), h.size)
+	case body != nil && len(body) != int(h.bodySize()):
+		return fmt.Errorf("%w: a body of %d bytes instead of %d", ErrRecord, len(body), h.bodySize())
 	case s.find(serial) != 0 || s.jobs.n >= maxSlot:
 		return fmt.Errorf("%w: its number is in use", ErrRecord)
 	case h.kind == deadRecord:
 		s.restoreDead(serial, h, body)
 		return nil
+	case h.kind == resultRecord:
+		return s.restoreResult(serial, h, body)
 	}
 	return s.restoreJob(serial, h, body)
+}
+
+// bodySize is how long the record's body is.
+func (h *head) bodySize() uint32 {
+	if h.kind == resultRecord {
+		return h.length
+	}
+	return h.size
 }
 
 func (s *State) restoreJob(serial uint64, h *head, body []byte) error {
@@ -70,11 +80,70 @@ func (s *State) restoreJob(serial uint64, h *head, body []byte) error {
 	*r = record{digest: h.digest, created: h.created}
 	j.record = at
 	s.index(slot, j, f, key)
+	s.keepTask(j, h.options)
 	if len(h.history) > 0 {
 		s.history[serial] = h.history
 	}
-	s.begin(slot, j, h.runAt)
+	if h.retrying {
+		rule, _ := s.retryOf(j)
+		s.waitFor(slot, j, min(time.Duration(h.runAt-s.now.UnixNano()), rule.longest()))
+	} else {
+		s.begin(slot, j, h.runAt)
+	}
 	return nil
+}
+
+// restoreResult keeps a result for as long as it has left, but never longer than it would have had from
+// the start: the clock may have been set. Of two of one key the later one is taken.
+func (s *State) restoreResult(serial uint64, h *head, body []byte) error {
+	key := h.jobKey()
+	if key.kind == noKey {
+		return fmt.Errorf("%w: a result without a key", ErrRecord)
+	}
+	f := s.functions[string(h.function)]
+	if f == nil {
+		f = s.newFunction(h.function)
+	}
+	elapsed, now := s.elapsed(), s.now.UnixNano()
+	if left := min(h.expires-now, h.expires-h.ended); left <= 0 {
+		s.counters.Kept.Expired++
+		s.op(store.Delete, serial, nil, nil, false)
+		s.release(f)
+		return nil
+	}
+	old := s.findResult(f, key)
+	at, r := s.results.add()
+	*r = result{
+		serial: serial, ended: elapsed - max(now-h.ended, 0), expires: elapsed + min(h.expires-now, h.expires-h.ended),
+		digest: h.digest, hash: s.hashKey(f, key), function: f.id, key: key.kind,
+		unique: s.arena.put(h.unique), uniqueLen: uint16(len(h.unique)),
+		payloadLen: h.size, size: h.length,
+	}
+	if h.length > 0 && (body == nil || len(body) > s.cfg.KeepBody) {
+		r.away = true
+	} else if h.length > 0 {
+		r.body = s.arena.put(body)
+	}
+	s.indexResult(f, at, r)
+	if old != 0 {
+		s.counters.Kept.Replaced++
+		s.dropResult(old)
+	}
+	s.evict()
+	return nil
+}
+
+// resultHead is the head of r's record.
+func (s *State) resultHead(r *result) []byte {
+	elapsed, now := s.elapsed(), s.now.UnixNano()
+	h := head{
+		kind:     resultRecord,
+		function: s.functionSlab.at(r.function).name, unique: s.arena.get(r.unique, int(r.uniqueLen)),
+		digest: r.digest, size: r.payloadLen,
+		ended: now - (elapsed - r.ended), expires: later(now, time.Duration(r.expires-elapsed)),
+		length: r.size,
+	}
+	return h.append(make([]byte, 0, headSize+len(h.function)+len(h.unique)))
 }
 
 // jobKey is what the job of a record is joined by.
@@ -99,7 +168,7 @@ func (s *State) restoreDead(serial uint64, h *head, body []byte) {
 			Died:     time.Unix(0, h.died),
 			History:  h.history,
 		},
-		serial: serial, digest: h.digest, created: h.created, stored: true,
+		serial: serial, digest: h.digest, created: h.created, options: h.options, stored: true,
 		reducer: bytes.Clone(h.reducer),
 	}
 	if body != nil && len(body) <= s.cfg.KeepBody {
@@ -112,7 +181,8 @@ func (s *State) restoreDead(serial uint64, h *head, body []byte) {
 	})
 	s.dead = slices.Insert(s.dead, i, d)
 	s.deadBytes += d.bytes()
-	for len(s.dead) > 0 && !s.deadFits(0) && len(s.dead) > max(s.cfg.DeadLetters, 0) {
+	limit := int64(s.cfg.DeadLetterBytes)
+	for len(s.dead) > max(s.cfg.DeadLetters, 0) || limit > 0 && s.deadBytes > limit {
 		s.counters.DeadDropped++
 		s.dropDeadAt(0)
 	}
@@ -128,7 +198,9 @@ func (s *State) jobHead(j *job) []byte {
 		attempts: j.attempts,
 		created:  r.created, runAt: r.runAt,
 		digest: r.digest, size: j.payloadLen,
-		history: s.history[j.serial],
+		history:  s.history[j.serial],
+		retrying: j.retrying,
+		options:  s.options(j),
 	}
 	if j.state != Pending {
 		h.runAt = s.dueAt(j)
@@ -141,8 +213,11 @@ const headSize = 64
 
 // dueAt is when a scheduled job's time comes, in unix nanoseconds, 0 for another one.
 func (s *State) dueAt(j *job) int64 {
-	if j.state != Scheduled {
+	switch {
+	case j.state != Scheduled:
 		return 0
+	case j.retrying:
+		return s.now.UnixNano() + s.retries.heap[j.timer-1].at - s.elapsed()
 	}
 	return s.schedule.heap[j.timer-1].at
 }
@@ -155,6 +230,7 @@ func (d *deadLetter) head() []byte {
 		priority: d.Priority,
 		created:  d.created,
 		digest:   d.digest, size: uint32(d.Size),
+		options: d.options,
 		history: d.History,
 		died:    d.Died.UnixNano(),
 	}

@@ -66,6 +66,12 @@ func (s *slots) give(slot uint32) bool {
 	return page.n == 0
 }
 
+// has says that a slot is taken.
+func (s *slots) has(slot uint32) bool {
+	p, i := place(slot)
+	return slot != 0 && p < len(s.pages) && s.pages[p].taken[i/64]&(1<<(i%64)) != 0
+}
+
 // all yields the taken slots in order. A slot may be given back while it is visited.
 func (s *slots) all() iter.Seq[uint32] { return s.from(1) }
 

@@ -2,6 +2,8 @@ package queue
 
 import (
 	"hash/maphash"
+	"math"
+	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -27,12 +29,20 @@ type State struct {
 	attempts slab[attempt]
 	seats    slab[seat]
 	records  slab[record]
+	tasks    slab[task]
+	results  slab[result]
 	arena    arena
 	serials  index
 	keys     index
 
+	resultKeys index
+
 	schedule  timers // jobs that wait for a time of day: Unix nanoseconds
 	deadlines timers // running jobs with a timeout: nanoseconds after epoch, on the monotonic clock
+	retries   timers // jobs that wait for another attempt: the same
+	expiries  timers // results: the same
+
+	random *rand.Rand
 
 	history map[uint64][]LostAttempt // of jobs by serial
 	dead    []*deadLetter            // the oldest first
@@ -41,6 +51,9 @@ type State struct {
 
 	textBytes int64 // of all jobs: unique, reducer and payload
 	deadBytes int64 // the same of dead letters, and their histories
+
+	resultText int64 // of all results, what is at hand
+	resultSize int64 // of all results, wherever they are
 
 	seq     uint64    // of the last operation
 	awaited []awaited // operations whose end is to be dealt with, in their order
@@ -53,6 +66,7 @@ type State struct {
 	expired []uint32
 	ops     []Op
 	fresh   digest // of the event's payload, if digested
+	scratch digest
 
 	digested bool
 }
@@ -87,8 +101,11 @@ func New(cfg Config) *State {
 		functions: map[string]*function{},
 		history:   map[uint64][]LostAttempt{},
 	}
-	s.serials, s.keys = newIndex(), newIndex()
-	s.schedule.jobs, s.deadlines.jobs = &s.jobs, &s.jobs
+	s.random = rand.New(rand.NewPCG(cfg.Seed, 0))
+	s.serials, s.keys, s.resultKeys = newIndex(), newIndex(), newIndex()
+	ofJob := func(slot uint32) *uint32 { return &s.jobs.at(slot).timer }
+	s.schedule.place, s.deadlines.place, s.retries.place = ofJob, ofJob, ofJob
+	s.expiries.place = func(slot uint32) *uint32 { return &s.results.at(slot).timer }
 	return s
 }
 
@@ -153,6 +170,16 @@ func (s *State) applyAdmin(ev Event) {
 	switch ev := ev.(type) {
 	case *CancelJob:
 		s.cancelJob(ev)
+	case *CancelKey:
+		s.cancelKey(ev)
+	case *AttachJob:
+		s.attachJob(ev)
+	case *FindJob:
+		s.findJob(ev)
+	case *PauseFunction:
+		s.pauseFunction(ev)
+	case *ResumeFunction:
+		s.resumeFunction(ev)
 	case *SetMaxQueue:
 		s.setMaxQueue(ev)
 	case *CreateFunction:
@@ -185,9 +212,13 @@ func (s *State) forgetOps() {
 // was set is noticed.
 func (s *State) NextDeadline() (time.Time, bool) {
 	var wait time.Duration
-	next, found := s.deadlines.first()
-	if found {
-		wait = time.Duration(next.at) - s.now.Sub(s.epoch)
+	found := false
+	for _, monotonic := range []*timers{&s.deadlines, &s.retries, &s.expiries} {
+		if t, ok := monotonic.first(); ok {
+			if until := time.Duration(t.at - s.elapsed()); !found || until < wait {
+				wait, found = until, true
+			}
+		}
 	}
 	if t, ok := s.schedule.first(); ok {
 		until := min(time.Duration(t.at-s.now.UnixNano()), clockCheck)
@@ -197,6 +228,17 @@ func (s *State) NextDeadline() (time.Time, bool) {
 		found = true
 	}
 	return s.now.Add(wait), found
+}
+
+// elapsed is how much time has passed on the monotonic clock.
+func (s *State) elapsed() int64 { return int64(s.now.Sub(s.epoch)) }
+
+// later is a while after from, or the last moment there is.
+func later(from int64, wait time.Duration) int64 {
+	if t := from + int64(wait); t >= from {
+		return t
+	}
+	return math.MaxInt64
 }
 
 // maxText is how much memory for an event's text is kept for the next one.

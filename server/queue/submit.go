@@ -11,10 +11,13 @@ import (
 
 func (s *State) submit(ev *Submit) {
 	p := s.peer(ev.Peer)
-	if p == nil || !s.namesFit(p, ev) || !ev.Background && !s.mayWait(p) {
+	if p == nil || !s.namesFit(p, ev) {
 		return
 	}
 	f := s.functions[string(ev.Function)]
+	if f != nil && s.answer(p, f, ev) || !ev.Background && !s.mayWait(p) {
+		return
+	}
 	if f != nil {
 		if slot := s.findKey(f, s.keyOf(ev)); slot != 0 {
 			s.joinJob(p, slot, ev)
@@ -115,6 +118,7 @@ func (s *State) newJob(f *function, ev *Submit) (uint32, *job) {
 		j.text, j.body = s.arena.put(ev.Unique, ev.Reducer), s.arena.keep(bytes.Clone(ev.Payload))
 	}
 	s.index(slot, j, f, s.keyOf(ev))
+	s.keepTask(j, ev.Options)
 	return slot, j
 }
 
@@ -134,13 +138,12 @@ func (s *State) joinJob(p *peer, slot uint32, ev *Submit) {
 	j := s.jobs.at(slot)
 	if !s.samePayload(j, ev) {
 		s.counters.Conflicts++
-		if s.functionSlab.at(j.function).conflict == Reject {
+		if ev.rejects(s.functionSlab.at(j.function)) {
 			s.refuse(p, protocol.CodeKeyConflict, "Key belongs to a job with another payload", &s.counters.Refused.Conflict)
 			return
 		}
 	}
-	if limit := s.cfg.MaxClients; limit > 0 && !ev.Background && int(j.clients) >= limit {
-		s.refuse(p, protocol.CodeLimit, "Too many clients for one job", &s.counters.Refused.Clients)
+	if !ev.Background && !s.hasSeat(p, j) {
 		return
 	}
 	s.counters.Joined++
@@ -149,7 +152,19 @@ func (s *State) joinJob(p *peer, slot uint32, ev *Submit) {
 		s.attach(slot, j, p)
 		s.sendLastStatus(j, p)
 	}
-	s.hasten(slot, j, ev)
+	changed := s.hasten(slot, j, ev)
+	if s.keepTask(j, ev.Options) || changed {
+		s.changeRecord(j)
+	}
+}
+
+// hasSeat says that one more client can wait for j.
+func (s *State) hasSeat(p *peer, j *job) bool {
+	if limit := s.cfg.MaxClients; limit > 0 && int(j.clients) >= limit {
+		s.refuse(p, protocol.CodeLimit, "Too many clients for one job", &s.counters.Refused.Clients)
+		return false
+	}
+	return true
 }
 
 // joinRecord makes a job a background one if a submission that joins it is, and returns what the answer
@@ -172,15 +187,21 @@ func (s *State) joinRecord(slot uint32, j *job, ev *Submit) uint64 {
 }
 
 // hasten gives a job that waits the priority and the time of a submission that joined it, if they
-// are higher and earlier.
-func (s *State) hasten(slot uint32, j *job, ev *Submit) {
+// are higher and earlier. The delay before another attempt is nobody's to shorten. It says whether there
+// is something to store.
+func (s *State) hasten(slot uint32, j *job, ev *Submit) (changed bool) {
 	prio := min(j.priority, ev.Priority)
-	changed := prio < j.priority
+	changed = prio < j.priority
 	switch {
 	case j.state == Queued && prio < j.priority:
 		s.detach(slot, j)
 		j.priority = prio
 		s.enqueue(slot, j, false)
+	case j.state == Scheduled && j.retrying:
+		f := s.functionSlab.at(j.function)
+		f.scheduled[j.priority]--
+		f.scheduled[prio]++
+		j.priority = prio
 	case j.state == Scheduled:
 		at := s.schedule.heap[j.timer-1].at
 		changed = changed || runAt(ev) < at
@@ -204,9 +225,7 @@ func (s *State) hasten(slot uint32, j *job, ev *Submit) {
 	default:
 		j.priority = prio
 	}
-	if changed {
-		s.changeRecord(j)
-	}
+	return changed
 }
 
 // unixNano is t, or the last moment that fits.

@@ -231,8 +231,15 @@ func TestFarFuture(t *testing.T) {
 
 func TestPolicyPatterns(t *testing.T) {
 	t.Parallel()
-	state := New(Config{Policies: []Policy{{"a/b-*", Count}, {"a/*", Reject}, {"[", Reject}}})
-	for name, want := range map[string]Conflict{"a/b-c": Count, "a/b/c": Reject, "b": Count, "[": Count} {
-		require.Equal(t, want, state.conflictOf(name), name)
+	cfg := Config{Policies: []Policy{
+		{Pattern: "a/b-*", Conflict: Count},
+		{Pattern: "a/*", Retain: time.Hour, Fresh: time.Minute},
+		{Pattern: "a/*", Conflict: Reject, Retain: time.Second, Stale: time.Second, Retry: Retry{Attempts: 2}},
+		{Pattern: "[", Conflict: Reject},
+	}}
+	for name, want := range map[string]Conflict{"a/b-c": Count, "a/b/c": Reject, "b": Unsaid, "[": Unsaid} {
+		require.Equal(t, want, cfg.policyFor(name).Conflict, name)
 	}
+	p := cfg.policyFor("a/x")
+	require.Equal(t, Policy{Conflict: Reject, Retain: time.Hour, Fresh: time.Minute, Retry: Retry{Attempts: 2}}, p)
 }

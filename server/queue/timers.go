@@ -1,6 +1,6 @@
 package queue
 
-// timer is one job's time. Two of the same time go off in the order of the jobs' serials.
+// timer is the time of a job or a result. Two of the same time go off in the order of their serials.
 type timer struct {
 	at     int64
 	serial uint64
@@ -11,10 +11,10 @@ func (t timer) before(u timer) bool {
 	return t.at < u.at || t.at == u.at && t.serial < u.serial
 }
 
-// timers is a heap of jobs by time. A job is in at most one of them and knows where.
+// timers is a heap of jobs, or of results, by time. Each is in at most one of them and knows where.
 type timers struct {
-	jobs *slab[job]
-	heap []timer
+	heap  []timer
+	place func(slot uint32) *uint32 // 1 + where in the heap, 0: nowhere
 }
 
 // first is the next timer to go off.
@@ -25,21 +25,22 @@ func (t *timers) first() (timer, bool) {
 	return t.heap[0], true
 }
 
-func (t *timers) add(slot uint32, at int64) {
-	t.heap = append(t.heap, timer{at, t.jobs.at(slot).serial, slot})
+func (t *timers) add(slot uint32, serial uint64, at int64) {
+	t.heap = append(t.heap, timer{at, serial, slot})
 	t.up(len(t.heap) - 1)
 }
 
 func (t *timers) remove(slot uint32) {
-	i := int(t.jobs.at(slot).timer) - 1
-	t.jobs.at(slot).timer = 0
+	place := t.place(slot)
+	i := int(*place) - 1
+	*place = 0
 	last := len(t.heap) - 1
 	moved := t.heap[last]
 	t.heap = t.heap[:last]
 	if i < last {
 		t.set(i, moved)
 		t.down(i)
-		t.up(int(t.jobs.at(moved.slot).timer) - 1)
+		t.up(int(*t.place(moved.slot)) - 1)
 	}
 	if cap(t.heap) > 1024 && len(t.heap) < cap(t.heap)/4 {
 		t.heap = append(make([]timer, 0, 2*len(t.heap)), t.heap...)
@@ -48,7 +49,7 @@ func (t *timers) remove(slot uint32) {
 
 func (t *timers) set(i int, at timer) {
 	t.heap[i] = at
-	t.jobs.at(at.slot).timer = uint32(i + 1)
+	*t.place(at.slot) = uint32(i + 1)
 }
 
 func (t *timers) up(i int) {

@@ -15,7 +15,9 @@ type FunctionInfo struct {
 	Scheduled int    // waiting for their time
 	Pending   int    // waiting to be stored
 	Running   int
-	Workers   int    // connections that can do it
+	Workers   int // connections that can do it
+	Paused    bool
+	Results   int    // retained
 	MaxQueue  [3]int // as set; zero: no limit
 }
 
@@ -50,6 +52,8 @@ type JobInfo struct {
 	Clients     int       // attached
 	Size        int       // bytes of payload
 	RunAt       time.Time // while it is scheduled
+	Retrying    bool      // it is scheduled because an attempt came to nothing
+	Run, Stage  string    // of a pipeline, as its client said
 	Worker      Peer      // while it is running
 	Started     time.Time // the running attempt
 	Numerator   string    // of the last WORK_STATUS of the running attempt
@@ -79,12 +83,27 @@ type Counters struct {
 	DeadDropped uint64 // dead letters that had to make room
 	DeadRetried uint64 // dead letters that became jobs again
 
-	Kept Kept
+	Kept  Kept
+	Tried Tried
 }
 
 // Kept counts what has to do with records and results.
 type Kept struct {
+	Results    uint64 // retained
+	Answers    uint64 // submissions answered by one
+	Refreshes  uint64 // jobs made because such an answer was stale
+	Replaced   uint64 // by a newer one of their key
+	Expired    uint64
+	Evicted    uint64 // to keep to a limit
+	TooLarge   uint64 // not retained
 	BodiesLost uint64 // payloads and results that could not be read
+}
+
+// Tried counts what has to do with retries by the server.
+type Tried struct {
+	Retries   uint64 // attempts that are followed by another one after a delay
+	Failures  uint64 // of these, those that ended by WORK_FAIL or WORK_EXCEPTION
+	LateTaken uint64 // jobs ended by the result of an attempt that was over
 }
 
 // Refused counts submissions and CAN_DOs answered with ERROR, by reason.
@@ -93,6 +112,7 @@ type Refused struct {
 	FunctionName                                                       uint64 // too long or empty
 	Memory, MaxQueue, Conflict, Option                                 uint64
 	Store                                                              uint64 // [NotCommitted]
+	NotFound                                                           uint64 // nothing to attach to
 }
 
 // Levels is how much there is now.
@@ -100,6 +120,9 @@ type Levels struct {
 	Functions, Connections, Workers, Asleep int
 	Queued, Scheduled, Running, DeadLetters int
 	Pending                                 int // jobs that wait to be stored
+
+	Results     int   // retained
+	ResultBytes int64 // of these, wherever they are
 
 	Bytes int64 // of memory, see [State.Bytes]
 }
@@ -189,7 +212,7 @@ func (s *State) Counters() Counters { return s.counters }
 
 // Levels counts what there is. It looks at every function and connection, but at no job.
 func (s *State) Levels() Levels {
-	l := Levels{Functions: len(s.functions), Connections: len(s.peers), DeadLetters: len(s.dead), Bytes: s.Bytes()}
+	l := Levels{Functions: len(s.functions), Connections: len(s.peers), DeadLetters: len(s.dead), Results: s.results.n, ResultBytes: s.resultSize, Bytes: s.Bytes()}
 	for _, f := range s.functions {
 		l.Queued += f.ready()
 		l.Scheduled += f.deferred()
@@ -214,6 +237,8 @@ func (s *State) functionInfo(f *function) FunctionInfo {
 		Pending:   f.waiting() - f.ready() - f.deferred(),
 		Running:   f.running,
 		Workers:   f.workers,
+		Paused:    f.paused,
+		Results:   f.results,
 		MaxQueue:  f.maxQueue,
 	}
 	for i := range f.queues {
@@ -243,9 +268,13 @@ func (s *State) jobInfo(j *job) JobInfo {
 		Clients:    int(j.clients),
 		Size:       int(j.payloadLen),
 	}
+	if j.task != 0 {
+		o := s.options(j)
+		info.Run, info.Stage = o.Run, o.Stage
+	}
 	switch j.state {
 	case Scheduled:
-		info.RunAt = time.Unix(0, s.schedule.heap[j.timer-1].at)
+		info.RunAt, info.Retrying = time.Unix(0, s.dueAt(j)), j.retrying
 	case Running:
 		a := s.attempts.at(j.attempt)
 		numerator, denominator := s.lastStatus(j)

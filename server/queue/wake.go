@@ -71,6 +71,9 @@ func (s *State) wake(f *function, n int) {
 
 // suits says that f has a ready job that p may have.
 func (s *State) suits(p *peer, f *function) bool {
+	if f.paused {
+		return false
+	}
 	for i := range f.queues {
 		if q := &f.queues[i]; q.n > 0 && s.firstFor(p, q) != 0 {
 			return true
@@ -82,7 +85,7 @@ func (s *State) suits(p *peer, f *function) bool {
 // passOn wakes another sleeper after a debt to f was settled, unless as many workers owe it a grab
 // as it has jobs. f may be nil.
 func (s *State) passOn(f *function) {
-	if f != nil && f.ready() > f.owed {
+	if f != nil && !f.paused && f.ready() > f.owed {
 		s.wake(f, 1)
 	}
 }

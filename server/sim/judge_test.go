@@ -63,6 +63,7 @@ type peer struct {
 	submits  []submission // without answers
 	grabs    []grab       // without answers
 	attempts []*attempt   // all it was ever given
+	strange  int          // reports before the first of them, which may be answered with ERROR
 	late     map[string]bool
 	told     map[string]bool // handles it was told with JOB_CREATED
 	due      []due           // what it must be sent
@@ -207,6 +208,9 @@ func (j *judge) heard(p *peer, pk packet) {
 		p.grabs = append(p.grabs, grab{maps.Clone(p.abilities), maps.Clone(p.late)})
 	case protocol.WorkData, protocol.WorkWarning, protocol.WorkStatus,
 		protocol.WorkComplete, protocol.WorkFail, protocol.WorkException:
+		if len(p.attempts) == 0 {
+			p.strange++
+		}
 		j.report(p, pk)
 	default:
 		if s, ok := parseSubmission(pk); ok {
