@@ -1,0 +1,86 @@
+//go:build linux
+
+package faults_test
+
+import (
+	"fmt"
+	"net"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/geartrain/geartrain/gearman/protocol"
+)
+
+// running is a client with jobs, and the worker that has them.
+func running(t *testing.T, p *process, n int) (client, worker *peer, handles []string) {
+	t.Helper()
+	client, worker = dial(t, p), dial(t, p)
+	worker.send(protocol.CanDo, "long")
+	for i := range n {
+		client.send(protocol.SubmitJob, "long", "", fmt.Sprint(i))
+		client.expect(protocol.JobCreated)
+		worker.send(protocol.GrabJob)
+		handles = append(handles, worker.expect(protocol.JobAssign)[0])
+	}
+	return client, worker, handles
+}
+
+// After SIGTERM what runs is delivered, new work is refused in so many words, and the end is a good one.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	p := start(t)
+	client, worker, handles := running(t, p, 5)
+	other := dial(t, p)
+	other.send(protocol.SubmitJobBg, "queued", "", "x")
+	other.expect(protocol.JobCreated)
+	p.signal(t, syscall.SIGTERM)
+	await(t, "it takes no more connections", func() bool {
+		c, err := net.Dial("tcp", p.addr)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	other.send(protocol.SubmitJobBg, "queued", "", "y")
+	require.Equal(t, "SHUTTING_DOWN", other.expect(protocol.Error)[0])
+	other.send(protocol.CanDo, "queued")
+	other.send(protocol.GrabJob)
+	other.expect(protocol.NoJob)
+	for i, h := range handles {
+		require.False(t, p.ended())
+		worker.send(protocol.WorkComplete, h, fmt.Sprint("result ", i))
+		require.Equal(t, []string{h, fmt.Sprint("result ", i)}, client.expect(protocol.WorkComplete))
+	}
+	require.Zero(t, p.wait(t), p.logged(t))
+}
+
+// A second signal does not wait for anything.
+func TestSecondSignal(t *testing.T) {
+	t.Parallel()
+	p := start(t, "--drain-timeout", "10m")
+	running(t, p, 1)
+	p.signal(t, syscall.SIGTERM)
+	await(t, "it takes no more connections", func() bool {
+		c, err := net.Dial("tcp", p.addr)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	require.False(t, p.ended())
+	p.signal(t, syscall.SIGTERM)
+	p.wait(t)
+}
+
+// The drain has an end, whatever the workers do.
+func TestDrainEnds(t *testing.T) {
+	t.Parallel()
+	p := start(t, "--drain-timeout", "300ms")
+	client, _, _ := running(t, p, 3)
+	p.signal(t, syscall.SIGTERM)
+	require.Zero(t, p.wait(t), p.logged(t))
+	_, err := client.in.Read()
+	require.Error(t, err)
+}
