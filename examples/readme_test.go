@@ -16,7 +16,7 @@ func TestReadmes(t *testing.T) {
 	t.Parallel()
 	readmes, err := filepath.Glob(filepath.Join("*", "README.md"))
 	require.NoError(t, err)
-	require.Len(t, readmes, 6)
+	require.Len(t, readmes, 7)
 	block := regexp.MustCompile("(?ms)^```(go|yaml|text)\n(.*?)^```$")
 	patterns := map[string]string{"go": "*.go", "yaml": "*.yaml", "text": "testdata/*.txt"}
 	for _, readme := range readmes {

@@ -4,6 +4,7 @@ package exampletest
 import (
 	"bytes"
 	"context"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -25,12 +26,14 @@ func RunFile(t *testing.T, file string, params map[string]string) string {
 	require.Empty(t, problems)
 	values, err := flow.ParseParams(plan, params, time.Now())
 	require.NoError(t, err)
+	secrets, err := flow.ReadSecrets(plan, os.LookupEnv)
+	require.NoError(t, err)
 
 	srv := servertest.Start(t)
 	var log locked
 	worker, err := gearman.NewWorker(gearman.WorkerConfig{Servers: []string{srv.Addr}})
 	require.NoError(t, err)
-	flow.HandleCommands(worker, plan, flow.CommandOptions{Params: values, Stderr: &log})
+	flow.HandleCommands(worker, plan, flow.CommandOptions{Params: values, Secrets: secrets, Stderr: &log})
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { require.NoError(t, worker.Run(ctx)) })
@@ -41,7 +44,7 @@ func RunFile(t *testing.T, file string, params map[string]string) string {
 	require.NoError(t, err)
 	defer client.Close()
 	var output strings.Builder
-	_, err = plan.Run(ctx, &flow.Runner{Client: client, TempDir: t.TempDir()}, flow.RunOptions{Params: values, Output: &output})
+	_, err = plan.Run(ctx, &flow.Runner{Client: client, TempDir: t.TempDir(), Secrets: secrets}, flow.RunOptions{Params: values, Output: &output})
 	require.NoError(t, err, log.String())
 	return output.String()
 }

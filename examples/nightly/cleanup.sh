@@ -1,0 +1,2 @@
+#!/bin/sh
+echo "cleaned up after $GEARTRAIN_STATUS"

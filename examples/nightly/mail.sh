@@ -1,0 +1,2 @@
+#!/bin/sh
+echo "mail to $1: $2: $3"

@@ -1,0 +1,1 @@
+SELECT * FROM orders WHERE day = :day AND region = :region;

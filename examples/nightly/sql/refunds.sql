@@ -1,0 +1,1 @@
+SELECT * FROM refunds WHERE day = :day AND region = :region;
