@@ -107,12 +107,17 @@ func (c *expressionCheck) identifier(n *ast.IdentifierNode, name string, field *
 			return
 		}
 		u.field = *field
+	case context == ContextError && name != "" && !slices.Contains(errorFields(), name):
+		c.failHint(n, fmt.Sprintf("error has no %q", name), "it has "+strings.Join(errorFields(), ", "))
+		return
 	case context == ContextRun && name != "" && !slices.Contains(runFields(), name):
 		c.failHint(n, fmt.Sprintf("run has no %q", name), "it has "+strings.Join(runFields(), ", "))
 		return
 	}
 	c.uses = append(c.uses, u)
 }
+
+func errorFields() []string { return []string{"message", "status"} }
 
 func runFields() []string { return []string{"id", "name", "scheduled_at", "attempt"} }
 

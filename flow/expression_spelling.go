@@ -15,7 +15,8 @@ import (
 //	contains(a, b)        Contains(a, b)        a call of what expr has only as an operator
 //	stages.fetch-page.x   stages.fetchーpage.x   a dash in the name of a stage or parameter
 //
-// A minus after such a name therefore needs spaces around it.
+// A minus after such a name therefore needs spaces around it. And a line end inside of quotes, which is what
+// YAML makes of \n in a text in double quotes, is taken for what it is.
 
 // operatorFunctions are the words that are operators in expr, and functions too for us.
 func operatorFunctions() []string { return []string{"contains", "startsWith", "endsWith"} }
@@ -66,7 +67,7 @@ func respellDashes(text []rune) []rune {
 				quote = 0
 			}
 		case c == '\'' || c == '"' || c == '`':
-			quote = c
+			quote = respellLines(text, i)
 		case isWordRune(c):
 			end := wordEnd(text, i)
 			word := string(text[i:end])
@@ -78,6 +79,20 @@ func respellDashes(text []rune) []rune {
 		}
 	}
 	return text
+}
+
+// respellLines gives the quote at i, which it replaces by a raw one around a text with line ends.
+func respellLines(text []rune, i int) rune {
+	length := slices.Index(text[i+1:], text[i])
+	if length < 0 {
+		return text[i]
+	}
+	inside := text[i+1 : i+1+length]
+	isPlain := !slices.Contains(inside, '\\') && !slices.Contains(inside, '`')
+	if isPlain && slices.Contains(inside, '\n') {
+		text[i], text[i+1+length] = '`', '`'
+	}
+	return text[i]
 }
 
 // respellName replaces the dashes of the name behind the dot at i, and gives the name's end.

@@ -66,6 +66,7 @@ type loader struct {
 	functions map[string]*Function
 	stages    []*stageSource
 	templates []placedTemplate
+	atEnd     bool           // what is read is done when its stage has ended
 	broken    map[*node]bool // values whose expressions could not be understood: said once, not judged further
 }
 
@@ -87,6 +88,7 @@ type placedTemplate struct {
 	node  *node
 	stage *stageSource // nil: the pipeline's own
 	key   string       // args, key, if
+	atEnd bool         // of a hook
 }
 
 func (l *loader) load(source []byte) {

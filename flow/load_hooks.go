@@ -4,6 +4,8 @@ import "fmt"
 
 // hooks reads what is done at an end, of a stage or, with nil, of the run.
 func (l *loader) hooks(f fields, s *stageSource) Hooks {
+	l.atEnd = true
+	defer func() { l.atEnd = false }()
 	return Hooks{
 		Success: l.hookList(f["on_success"], "on_success", s),
 		Failure: l.hookList(f["on_failure"], "on_failure", s),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 )
 
@@ -106,6 +107,10 @@ func typeOf(v any) ParamType {
 }
 
 func (l *loader) longParam(p *Param, n *node) {
+	if len(n.entries) > 0 && !slices.ContainsFunc(keysOfPlace(paramPlace), func(spec keySpec) bool { return n.get(spec.name) != nil }) {
+		l.add(n.span, "type", fmt.Sprintf("the parameter %q says nothing about itself", p.Name), "a map as its value is written {type: map, default: {...}}")
+		return
+	}
 	f := l.read(n, paramPlace, p.Name)
 	p.Description = f["description"].string()
 	p.Required = f["required"] != nil && f["required"].value == true
@@ -193,6 +198,7 @@ func (l *loader) paramValue(p *Param, n *node) any {
 		l.add(n.span, "value", err.Error(), "")
 		return nil
 	}
+	l.roundNumbers(n)
 	return v
 }
 

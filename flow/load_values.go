@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -219,10 +218,10 @@ func (l *loader) template(n *node, key string, stage *stageSource, contexts []st
 		l.templateError(n, err)
 	}
 	l.broken[n] = len(errs) > 0
-	if key != "run" {
-		l.mustaches(n)
+	if l.mustaches(n, key); key != "default" {
+		l.roundNumbers(n)
 	}
-	l.templates = append(l.templates, placedTemplate{Template: t, node: n, stage: stage, key: key})
+	l.templates = append(l.templates, placedTemplate{Template: t, node: n, stage: stage, key: key, atEnd: l.atEnd})
 	return t
 }
 
@@ -245,21 +244,47 @@ func (l *loader) templateError(n *node, err error) {
 }
 
 // mustaches finds {{ item }}, which other tools take for an expression.
-func (l *loader) mustaches(n *node) {
+func (l *loader) mustaches(n *node, key string) {
 	for _, child := range n.list {
-		l.mustaches(child)
+		l.mustaches(child, key)
 	}
 	for _, e := range n.entries {
-		l.mustaches(e.value)
+		l.mustaches(e.value, key)
 	}
 	text, isText := n.value.(string)
-	if m := mustache.FindStringIndex(text); n.kind == scalarNode && isText && m != nil {
+	m := mustache.FindStringIndex(text)
+	if key == "run" && m != nil && !contextMustache.MatchString(text) {
+		return // programs have such forms of their own
+	}
+	if n.kind == scalarNode && isText && m != nil {
 		at := l.within(n, utf8.RuneCountInString(text[:m[0]]))
 		l.warn(at, "expression", "this is plain text and no expression", "an expression is written ${{ ... }}")
 	}
 }
 
 var mustache = regexp.MustCompile(`(^|[^$])\{\{ *[a-z]+[.\w\[\]]* *\}\}|^\$\{ *[\w.]+ *\}$`)
+
+// contextMustache is one that begins as an expression does.
+var contextMustache = regexp.MustCompile(`\{\{ *(params|item|env|stages|run|index|result)\b`)
+
+// roundNumbers warns of 1.10, which is the number 1.1.
+func (l *loader) roundNumbers(n *node) {
+	for _, child := range n.list {
+		l.roundNumbers(child)
+	}
+	for _, e := range n.entries {
+		l.roundNumbers(e.value)
+	}
+	if _, isNumber := n.value.(float64); !isNumber || n.kind != scalarNode || !lastZero.MatchString(n.text) {
+		return
+	}
+	if text, err := Text(n.value); err == nil {
+		l.warn(n.span, "unquoted", fmt.Sprintf("%s is the number %s", n.text, text), fmt.Sprintf("write %q if it is text", n.text))
+	}
+}
+
+// lastZero is a number whose last digit means nothing, as that of a version does.
+var lastZero = regexp.MustCompile(`^-?[0-9]+\.[0-9]*[1-9]0+$`)
 
 // within is the place of a character inside a scalar: counted when the scalar stands in the source
 // as it is, else looked for in the lines from where it begins.
@@ -282,145 +307,4 @@ func (l *loader) within(n *node, offset int) span {
 		}
 	}
 	return n.span
-}
-
-// environment reads a map of texts. Numbers and booleans stand as they are written.
-func (l *loader) environment(n *node, stage *stageSource, contexts []string) map[string]Template {
-	if n == nil {
-		return nil
-	}
-	env := make(map[string]Template, len(n.entries))
-	for _, e := range n.entries {
-		name, v := e.key, e.value
-		if !validEnv.MatchString(name.text) {
-			l.add(name.span, "value", fmt.Sprintf("%q cannot be an environment variable", shorten(name.text, 60)), "a name has letters, digits and _")
-			continue
-		}
-		if slices.Contains(l.plan.Secrets, name.text) {
-			l.add(name.span, "exclusive", fmt.Sprintf("%q is a secret, whose value is not in the file", name.text), "leave out one of them")
-			continue
-		}
-		if v.kind != scalarNode || v.value == nil {
-			hint := "write toJSON(...) in an expression for lists and maps"
-			if v.isNull() {
-				hint = `write "" for an empty value`
-			}
-			l.add(v.span, "type", fmt.Sprintf("%q wants text, not %s", name.text, v.describe()), hint)
-			continue
-		}
-		if text, err := Text(v.value); err != nil || text != v.text {
-			l.unquoted(v, name.text)
-			continue
-		}
-		asText := *v
-		asText.value = v.text
-		env[name.text] = l.template(&asText, name.text, stage, contexts)
-	}
-	return env
-}
-
-var validEnv = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
-// command reads run: a script, or an argument vector.
-func (l *loader) command(n *node, stage *stageSource, contexts []string) *Command {
-	if n == nil {
-		return nil
-	}
-	c := &Command{Dir: l.folder()}
-	if n.kind == scalarNode {
-		if i := strings.Index(n.text, "${{"); i >= 0 {
-			at := l.within(n, utf8.RuneCountInString(n.text[:i]))
-			l.add(at, "expression", `a script has no expressions: the value would be read as shell code`, `set it under env: and write "$NAME", or write run as a list`)
-		}
-		if strings.TrimSpace(n.text) == "" {
-			l.add(n.span, "value", `"run" is empty`, "")
-		}
-		c.Script = n.text
-		l.checkScriptSecrets(n)
-		return c
-	}
-	if len(n.list) == 0 {
-		l.add(n.span, "value", `"run" is empty`, "write [program, argument, ...]")
-	}
-	for i, child := range n.list {
-		c.Argv = append(c.Argv, l.argument(child, i, stage, contexts))
-	}
-	l.checkShell(n)
-	return c
-}
-
-// argument reads one element of an argument vector.
-func (l *loader) argument(n *node, i int, stage *stageSource, contexts []string) Template {
-	if n.kind != scalarNode || n.value == nil {
-		l.add(n.span, "type", "an argument is text, not "+n.describe(), "")
-		return Template{}
-	}
-	if text, err := Text(n.value); err != nil || text != n.text {
-		l.unquoted(n, "run")
-		return Template{}
-	}
-	if i == 0 && strings.Contains(n.text, "${{") {
-		l.add(n.span, "expression", "the program itself cannot be an expression", "")
-		return Template{}
-	}
-	if i == 0 && n.text == "" {
-		l.add(n.span, "value", "the program has no name", "")
-	}
-	if name := l.variableIn(n.text, stage); i > 0 && name != "" {
-		hint := "write ${{ ... }}, or write run as a script"
-		if slices.Contains(l.plan.Secrets, name) {
-			hint = "the program finds it in its environment"
-		}
-		l.warn(n.span, "value", fmt.Sprintf("without a shell $%s stays as it is", name), hint)
-	}
-	asText := *n
-	asText.value = n.text
-	return l.template(&asText, "run", stage, contexts)
-}
-
-// variableIn is the variable of a command's environment that a text means to use.
-func (l *loader) variableIn(text string, stage *stageSource) string {
-	for _, m := range variable.FindAllStringSubmatch(text, -1) {
-		name := m[1]
-		_, isDeclared := l.plan.Env[name]
-		if !isDeclared && stage != nil {
-			_, isDeclared = stage.Env[name]
-		}
-		if isDeclared || slices.Contains(l.plan.Secrets, name) || name == "ITEM" || strings.HasPrefix(name, "GEARTRAIN_") {
-			return name
-		}
-	}
-	return ""
-}
-
-var variable = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
-
-// checkShell refuses an expression in the script that an argument vector gives to a shell: it would be read
-// as code, which is what vectors are to keep out.
-func (l *loader) checkShell(n *node) {
-	if len(n.list) == 0 || !isShell(n.list[0].text) {
-		return
-	}
-	for i, child := range n.list[1:] {
-		if !isCodeFlag(child.text) || i+2 >= len(n.list) {
-			continue
-		}
-		script := n.list[i+2]
-		if at := strings.Index(script.text, "${{"); at >= 0 {
-			l.add(l.within(script, utf8.RuneCountInString(script.text[:at])), "expression",
-				fmt.Sprintf("%s would read the value as code", n.list[0].text), `give it as a further argument and write "$1", or set it under env:`)
-		}
-		return
-	}
-}
-
-// isShell reports whether a program reads code from an argument.
-func isShell(program string) bool {
-	name := program[strings.LastIndexAny(program, `/\`)+1:]
-	return slices.Contains([]string{"sh", "bash", "dash", "zsh", "ksh", "ash", "busybox", "fish", "python", "python3", "perl", "ruby", "node", "php", "awk"}, name)
-}
-
-// isCodeFlag reports whether the argument behind a flag is code: -c, -ec, -e, -r.
-func isCodeFlag(flag string) bool {
-	return len(flag) > 1 && flag[0] == '-' && flag[1] != '-' && strings.ContainsAny(flag[len(flag)-1:], "cer")
 }

@@ -32,6 +32,10 @@ func reportSyntax(err error, lines []string, ps *problems) {
 		line = s.uneven
 	}
 	line = max(min(line, len(lines)), 1)
+	if value := bareFlowValue(lines, line); value.line > 0 {
+		ps.add(value, "yaml-syntax", "a value inside {...} with quotes, brackets or commas in it", "write quotes around all of it, or each key on a line of its own")
+		return
+	}
 	text := strings.TrimSuffix(lines[line-1], "\r")
 	at := span{line: line, column: indentOf(text) + 1}
 	hint := ""
@@ -53,6 +57,22 @@ func reportSyntax(err error, lines []string, ps *problems) {
 	}
 	at.end = utf8.RuneCountInString(text) + 1
 	ps.add(at, "yaml-syntax", message, hint)
+}
+
+// flowValue is a member of a map in {...} whose value has no quotes around it, but has some, or brackets,
+// further on, where YAML takes them for its own.
+var flowValue = regexp.MustCompile(`[{,]\s*[A-Za-z_][\w-]*:\s+([^\s"'{\[&*|>!%@#][^,{}\[\]"']*["'{\[])`)
+
+// bareFlowValue is the first such value from a line on.
+func bareFlowValue(lines []string, line int) span {
+	for n := line; n <= min(len(lines), line+50); n++ {
+		text := lines[n-1]
+		if m := flowValue.FindStringSubmatchIndex(text); m != nil && !strings.HasPrefix(text[m[2]:], "${{") {
+			column := utf8.RuneCountInString(text[:m[2]]) + 1
+			return span{n, column, column + utf8.RuneCountInString(text[m[2]:m[3]])}
+		}
+	}
+	return span{}
 }
 
 func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }

@@ -112,6 +112,9 @@ func (l *loader) checkOrder() {
 			if u.context != ContextStages || t.stage == nil || l.stage(u.name) == nil || ended[t.stage.stageOf()][u.name] {
 				continue
 			}
+			if s := t.stage.stageOf(); t.atEnd && (u.name == s.Name || slices.Contains(s.Input.From, u.name)) {
+				continue // they have ended too
+			}
 			l.add(l.within(t.node.at(u.path), u.offset), "unordered-use",
 				fmt.Sprintf("stage %q uses stages.%s but does not wait for it", t.stage.stageOf().Name, u.name), t.stage.stageOf().orderHint(u.name))
 		}
