@@ -27,6 +27,7 @@ type WorkerConfig struct {
 	Servers        []string      // host, host:port, [v6]:port or unix:/path; all at once. Default: localhost:4730
 	ID             string        // as servers list it, without spaces. Default: host-pid-random
 	Concurrency    int           // jobs at once, over all servers together. Default: GOMAXPROCS
+	MaxJobs        int           // Run returns after so many jobs. Default: no limit
 	DrainFor       time.Duration // how long running jobs may go on when Run's context ends. Default: 30s; negative: not at all
 	DialTimeout    time.Duration // for one connection. Default: 5s
 	MaxPacketBytes int           // a larger job ends the connection, a larger result fails its job. Default: 64 MiB
@@ -77,6 +78,9 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 	if cfg.Concurrency < 0 {
 		return nil, fmt.Errorf("gearman: concurrency %d is negative", cfg.Concurrency)
 	}
+	if cfg.MaxJobs < 0 {
+		return nil, fmt.Errorf("gearman: at most %d jobs is less than none", cfg.MaxJobs)
+	}
 	if strings.ContainsFunc(cfg.ID, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return nil, fmt.Errorf("gearman: worker id %q: a space or control character", cfg.ID)
 	}
@@ -126,7 +130,7 @@ func (w *Worker) mustNotRun() {
 	}
 }
 
-// Run does jobs until ctx ends. Then it drains: it asks for no more work, lets running jobs go on for
+// Run does jobs until ctx ends, or until MaxJobs are done. Then it drains: it asks for no more work, lets running jobs go on for
 // DrainFor, ends the contexts of the rest with [ErrWorkerStopped], and returns nil once all handlers
 // have returned and all its goroutines are gone. A handler that ignores its context keeps it waiting.
 //
@@ -137,6 +141,11 @@ func (w *Worker) mustNotRun() {
 func (w *Worker) Run(ctx context.Context) error {
 	if err := w.start(); err != nil {
 		return err
+	}
+	ctx, spent := context.WithCancel(ctx)
+	defer spent()
+	if w.config.MaxJobs > 0 {
+		w.slots.limit(w.config.MaxJobs, spent)
 	}
 	life, kill := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer kill(nil)

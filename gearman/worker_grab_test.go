@@ -3,6 +3,8 @@ package gearman
 import (
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/geartrain/geartrain/gearman/protocol"
 )
 
@@ -51,5 +53,27 @@ func TestWorkerKeepsToGrabJobUniqOnceItIsKnown(t *testing.T) {
 		c.send(protocol.Error, protocol.CodeInvalidCommand, "")
 		c.silent()
 		w.finish(t, c)
+	})
+}
+
+// A worker with a number of jobs asks for no more than those, and then leaves.
+func TestWorkerEndsAfterItsJobs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newTestWorker(t, 4, func(c *WorkerConfig) { c.MaxJobs = 2 })
+		w.Handle("f", echo)
+		c := w.run(t)
+		c.hello(false, "f")
+		c.assign("H:1", "f", "one")
+		c.until("WORK_COMPLETE H:1|one")
+		c.send(protocol.NoJob) // what did not come does not count
+		c.until("PRE_SLEEP")
+		c.send(protocol.Noop)
+		c.until("GRAB_JOB_UNIQ")
+		c.assign("H:2", "f", "two")
+		c.until("WORK_COMPLETE H:2|two", "ECHO_REQ "+farewell)
+		c.send(protocol.EchoRes, farewell)
+		require.Empty(t, c.closed())
+		<-w.ended
+		require.NoError(t, w.err)
 	})
 }

@@ -23,7 +23,9 @@ import (
 type slots struct {
 	mu       sync.Mutex // guards all below
 	free     int
-	draining bool // nothing is asked for any more
+	left     int    // jobs that may still be asked for; negative: no limit
+	spent    func() // called once the last of those has ended
+	draining bool   // nothing is asked for any more
 	sources  []*source
 	turn     uint64
 }
@@ -49,7 +51,23 @@ type ask struct {
 	sleep bool
 }
 
-func newSlots(n int) *slots { return &slots{free: n} }
+func newSlots(n int) *slots { return &slots{free: n, left: -1} }
+
+// limit lets only so many jobs be asked for in all. spent is called after the last one's end.
+func (s *slots) limit(jobs int, spent func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.left, s.spent = jobs, spent
+}
+
+// unasked takes back what was asked for and did not come.
+func (s *slots) unasked(src *source, n int) {
+	src.asking -= n
+	s.free += n
+	if s.left >= 0 {
+		s.left += n
+	}
+}
 
 // join adds a station. All join before the first event.
 func (s *slots) join(limit int, rest func()) *source {
@@ -67,8 +85,8 @@ func (s *slots) connected(src *source, l *link) []ask {
 // lost ends with a connection: what was asked for will not come. Jobs that run keep their slots.
 func (s *slots) lost(src *source) []ask {
 	return s.change(func() {
-		s.free += src.asking
-		src.link, src.asking = nil, 0
+		s.unasked(src, src.asking)
+		src.link = nil
 	})
 }
 
@@ -88,8 +106,7 @@ func (s *slots) assigned(src *source) (asks []ask, ok bool) {
 func (s *slots) noJob(src *source) []ask {
 	return s.change(func() {
 		if src.asking > 0 {
-			src.asking--
-			s.free++
+			s.unasked(src, 1)
 			src.dry, src.window = true, 1
 		}
 	})
@@ -116,6 +133,10 @@ func (s *slots) sent(src *source) {
 	defer s.mu.Unlock()
 	src.ending--
 	s.restIdle()
+	if s.left == 0 && s.spent != nil && !slices.ContainsFunc(s.sources, (*source).busy) {
+		s.spent()
+		s.spent = nil
+	}
 }
 
 // drain stops asking for good. Each source rests as soon as it holds no slot.
@@ -132,12 +153,15 @@ func (s *slots) change(do func()) []ask {
 		return nil
 	}
 	var asks []ask
-	for s.free > 0 {
+	for s.free > 0 && s.left != 0 {
 		src := s.next()
 		if src == nil {
 			break
 		}
 		s.free--
+		if s.left > 0 {
+			s.left--
+		}
 		s.turn++
 		src.asking++
 		src.asleep, src.asked = false, s.turn
@@ -169,12 +193,15 @@ func (s *slots) restIdle() {
 		return
 	}
 	for _, src := range s.sources {
-		if src.asking+src.running+src.ending == 0 && src.rest != nil {
+		if !src.busy() && src.rest != nil {
 			src.rest()
 			src.rest = nil
 		}
 	}
 }
+
+// busy reports whether the source holds a slot, or the end of a job.
+func (src *source) busy() bool { return src.asking+src.running+src.ending > 0 }
 
 // open reports whether the source may be asked once more.
 func (src *source) open() bool {

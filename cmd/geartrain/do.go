@@ -30,6 +30,7 @@ type doCommand struct {
 	stripped   bool
 	prefix     bool
 	timeout    time.Duration
+	options    taskFlags
 }
 
 func newDoCommand(std *streams, logging *logFlags) *cobra.Command {
@@ -39,7 +40,9 @@ func newDoCommand(std *streams, logging *logFlags) *cobra.Command {
 		Short: "Run a job and print its result; each DATA is a job, without any the payload is standard input",
 		Example: `  echo 'hello' | geartrain do reverse
   geartrain do slow -u alpha -s       # no payload; joins the job if one with this key is under way
-  geartrain do resize -b photo.png    # in the background: prints the job's handle`,
+  geartrain do resize -b photo.png    # in the background: prints the job's handle
+  geartrain do report -u 2026-11-30 --retain 24h   # a second one is answered at once
+  geartrain do mail -b --at 18:30 --attempts 5 --delay 1m <letter`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return d.run(cmd.Context(), args[0], args[1:])
@@ -56,6 +59,7 @@ func newDoCommand(std *streams, logging *logFlags) *cobra.Command {
 	flags.BoolVarP(&d.stripped, "strip", "N", false, "as -n without the newline, which is put behind each result again")
 	flags.BoolVarP(&d.prefix, "prefix", "P", false, "print the function's name before each result")
 	flags.DurationVarP(&d.timeout, "timeout", "t", 0, "give up waiting after this time, 0 for never")
+	d.options.register(flags)
 	return cmd
 }
 
@@ -148,22 +152,34 @@ func (d *doCommand) inputLines(yield func([]byte, error) bool) {
 }
 
 func (d *doCommand) one(ctx context.Context, client *gearman.Client, function string, payload []byte) error {
-	task := gearman.Task{Function: function, Payload: payload, Key: d.key, Priority: d.priority()}
-	if d.background {
-		handle, err := client.Submit(ctx, task)
-		if err != nil {
-			return fmt.Errorf("submit %s: %w", function, err)
-		}
-		_, err = fmt.Fprintln(d.std.out, handle.ID)
+	task := d.task(function, payload)
+	if err := d.options.set(&task, time.Now()); err != nil {
 		return err
 	}
+	if !d.background {
+		return d.foreground(ctx, client, task)
+	}
+	handle, err := client.Submit(ctx, task)
+	if err != nil {
+		return fmt.Errorf("submit %s: %w", function, err)
+	}
+	_, err = fmt.Fprintln(d.std.out, handle.ID)
+	return err
+}
+
+func (d *doCommand) task(function string, payload []byte) gearman.Task {
+	return gearman.Task{Function: function, Payload: payload, Key: d.key, Priority: d.priority()}
+}
+
+// foreground waits for a task and prints what comes of it.
+func (d *doCommand) foreground(ctx context.Context, client *gearman.Client, task gearman.Task) error {
 	output := jobOutput{std: d.std, prefix: d.prefix, stripped: d.stripped}
 	output.watch(&task)
 	result, err := client.Do(ctx, task)
 	if err != nil {
 		return err
 	}
-	output.result(function, result.Payload)
+	output.result(task.Function, result.Payload)
 	return output.err
 }
 

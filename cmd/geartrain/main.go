@@ -32,10 +32,13 @@ func main() {
 }
 
 // arguments are those of the command line. A link to this program that is called gearmand is the job
-// server.
+// server, one that is called gearman the classic client and worker.
 func arguments(line []string) []string {
-	if filepath.Base(line[0]) == "gearmand" {
+	switch filepath.Base(line[0]) {
+	case "gearmand":
 		return append([]string{"server"}, line[1:]...)
+	case "gearman":
+		return append([]string{"gearman"}, line[1:]...)
 	}
 	return line[1:]
 }

@@ -113,7 +113,7 @@ func goToBackground(stderr io.Writer) error {
 	}
 	var ended *exec.ExitError
 	if err := cmd.Wait(); !errors.As(err, &ended) || ended.ExitCode() < 0 {
-		return fmt.Errorf("the server in the background ended before it listened: %v", err)
+		return fmt.Errorf("the process in the background ended before it was ready: %v", err)
 	}
 	return &codedError{code: exitCode(ended.ExitCode())}
 }

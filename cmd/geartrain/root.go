@@ -55,6 +55,7 @@ func newRoot(std *streams) *cobra.Command {
 		newPauseCommand(std),
 		newResumeCommand(std),
 		newBackupCommand(std),
+		newOldCommand(std, &logging),
 		newSchemaCommand(std),
 		newBenchCommand(std, &logging),
 		newVersionCommand(std),

@@ -21,6 +21,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"geartrain": main,
 		"gearmand":  main,
+		"gearman":   main,
 	})
 }
 

@@ -81,7 +81,7 @@ func (c *Command) Check() error {
 		return errors.New("command: no program given")
 	}
 	path := c.Argv[0]
-	if !filepath.IsAbs(path) && filepath.Base(path) != path {
+	if c.Dir != "" && !filepath.IsAbs(path) && filepath.Base(path) != path {
 		path = filepath.Join(c.Dir, path) // it is started from there
 	}
 	if _, err := exec.LookPath(path); err != nil {

@@ -203,3 +203,10 @@ func TestLinesAsData(t *testing.T) {
 	require.Empty(t, res.Stdout)
 	require.Equal(t, []string{"data a\n", "data b\n", "data c"}, s.lines)
 }
+
+func TestCheckFindsProgramsInTheFolderItself(t *testing.T) { // not parallel: it changes the folder
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("here.sh", []byte("#!/bin/sh\n"), 0o700))
+	require.NoError(t, (&Command{Argv: []string{"./here.sh"}}).Check())
+	require.Error(t, (&Command{Argv: []string{"here.sh"}}).Check())
+}
