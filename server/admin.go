@@ -28,6 +28,7 @@ func commands() []command {
 		{"show jobs", showJobs, false},
 		{"show unique jobs", showUniqueJobs, false},
 		{"show scheduled", showScheduled, false},
+		{"show retained", showRetained, false},
 		{"show dead", showDead, false},
 		{"show", incompleteShow, false},
 		{"dead letters", deadLetters, false},
@@ -42,8 +43,11 @@ func commands() []command {
 		{"drop function", dropFunction, true},
 		{"drop", incomplete("drop"), false},
 		{"cancel job", cancelJob, true},
+		{"cancel key", cancelKey, true},
 		{"cancel", incompleteCancel, false},
 		{"guarantees", guarantees, false},
+		{"pause", pause, true},
+		{"resume", resume, true},
 		{"backup", backup, true},
 		{"shutdown", shutdown, false},
 	}
@@ -224,6 +228,45 @@ func cancelJob(c *conn, args []string) string {
 		return "ERR UNKNOWN_JOB\r\n"
 	}
 	c.turn.apply(&queue.CancelJob{Handle: []byte(args[0])})
+	return ok
+}
+
+// cancelKey FUNCTION KEY is cancelJob for who knows the key and not the handle.
+func cancelKey(c *conn, args []string) string {
+	if len(args) != 2 {
+		return missing("cancel")
+	}
+	before := c.turn.state.Counters().Cancelled
+	c.turn.apply(&queue.CancelKey{Function: []byte(args[0]), Key: []byte(args[1])})
+	if c.turn.state.Counters().Cancelled == before {
+		return unknownJob
+	}
+	return ok
+}
+
+// pause FUNCTION: no job of it is handed out until resume.
+func pause(c *conn, args []string) string {
+	if len(args) != 1 {
+		return missing("pause")
+	}
+	if c.noNames(args[0]) {
+		return outOfMemory
+	}
+	c.turn.apply(&queue.PauseFunction{Function: []byte(args[0])})
+	if f, known := c.turn.state.Function(args[0]); !known || !f.Paused {
+		return "ERR QUEUE_ERROR\r\n"
+	}
+	return ok
+}
+
+func resume(c *conn, args []string) string {
+	if len(args) != 1 {
+		return missing("resume")
+	}
+	if f, known := c.turn.state.Function(args[0]); !known || !f.Paused {
+		return "ERR function not found\r\n"
+	}
+	c.turn.apply(&queue.ResumeFunction{Function: []byte(args[0])})
 	return ok
 }
 

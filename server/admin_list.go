@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -68,18 +69,23 @@ func (c *conn) functions(line func(b *strings.Builder, f *queue.FunctionInfo)) s
 	})
 }
 
-// jobs lists all jobs, whose number is not known before.
+// jobs lists all jobs.
 func (c *conn) jobs(line func(b *strings.Builder, j *queue.JobInfo)) string {
+	return places(c, c.turn.state.JobsFrom, line)
+}
+
+// places lists things whose number is not known before, from one place to the next.
+func places[T any](c *conn, from func(place uint32) iter.Seq2[uint32, T], line func(b *strings.Builder, thing *T)) string {
 	var b strings.Builder
 	for place, more := uint32(0), true; more; {
 		more = false
 		lines := 0
-		for at, j := range c.turn.state.JobsFrom(place) {
+		for at, thing := range from(place) {
 			if lines++; lines > pageLines {
 				place, more = at, true
 				break
 			}
-			line(&b, &j)
+			line(&b, &thing)
 		}
 		if more {
 			c.reply(b.String())

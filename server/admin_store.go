@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +25,12 @@ func guarantees(c *conn, _ []string) string {
 	} else {
 		line("durable", "no")
 	}
+	for _, p := range c.server.cfg.Queue.Policies {
+		if p.Retain > 0 {
+			line("retention", p.Pattern)
+		}
+	}
+	line("retention", "per task")
 	line("cancel", "yes")
 	line("attach", "yes")
 	line("retries", "yes")
@@ -77,6 +84,17 @@ func showScheduled(c *conn, _ []string) string {
 		if j.State == queue.Scheduled {
 			fmt.Fprintf(b, "%s\t%s\t%s\t%d\n", j.Handle, oneLine(j.Function), oneLine(j.Unique), j.RunAt.Unix())
 		}
+	})
+}
+
+// showRetained: function, key, bytes, seconds since its job ended, seconds until it is forgotten.
+func showRetained(c *conn, _ []string) string {
+	from := func(place uint32) iter.Seq2[uint32, queue.ResultInfo] {
+		return c.turn.state.ResultsFrom(c.turn.now, place)
+	}
+	return places(c, from, func(b *strings.Builder, r *queue.ResultInfo) {
+		fmt.Fprintf(b, "%s\t%s\t%d\t%d\t%d\n", oneLine(r.Function), oneLine(r.Unique), r.Size,
+			int64(r.Age.Seconds()), int64(r.Left.Seconds()))
 	})
 }
 

@@ -18,6 +18,22 @@
 // A reader never waits for another peer. A peer that does not read fills its own outbox: first it
 // loses data, status and warning packets, then its connection.
 //
+// # The way of what is stored
+//
+// With [Config].Store a background job is accepted when its record is on stable storage, and a worker
+// that hears anything after a result knows that the result is safe:
+//
+//	turn: Apply ──► operations ───► committer: one batch at a time, of all connections
+//	          │                                   │ Commit, without the lock
+//	          └──► effects that wait ──► held     ▼
+//	               (and all behind them   │    turn: Committed ──► jobs are queued, workers woken
+//	               for the same peer)     │       │
+//	                                      └───────┴──► outboxes ──► JOB_CREATED, NO_JOB, ...
+//
+// Without a store, and for foreground jobs whose results are not retained, nothing of this costs
+// anything. committer.go has what happens when the store is full or has failed, held.go how a payload
+// that is only in the store gets between the packets of its peer, load.go how a server begins.
+//
 // # The life of a connection
 //
 //	accept ──► admit ──► Join ──► read, turn, read, turn ... ──► Leave ──► flush ──► close
@@ -30,9 +46,9 @@
 //
 // # The life of a server
 //
-//	New ──► Serve ──► context ends ──► drain ──► close ──► Serve returns nil
-//	                  no new jobs      running foreground jobs
-//	                                   are delivered, up to DrainTimeout
+//	New ──► Serve ──► context ends ──► drain ──► close ──► last commit ──► Serve returns nil
+//	        │         no new jobs      running foreground jobs
+//	        └ load                     are delivered, up to DrainTimeout
 //
 // [Server.Close] leaves out the middle.
 //
@@ -45,6 +61,7 @@
 //
 // # Locks
 //
-// The core's lock guards the queue and is the outer one; an outbox's lock guards its buffers and is
-// taken inside it. Neither is ever held over I/O.
+// The core's lock guards the queue and what is held for the store, and is the outer one; an outbox's
+// lock guards its buffers and is taken inside it. Neither is ever held over I/O. Who has set the
+// committer's writing is the only one to call Commit, and owns what belongs to the writer.
 package server

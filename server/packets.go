@@ -24,6 +24,8 @@ func (c *conn) handle(p *protocol.Packet) {
 		c.known = true
 	case c.handleClient(p):
 		c.known = true
+	case c.handleTask(p):
+		c.known = true
 	default:
 		c.sendError(protocol.CodeInvalidCommand, "Command not expected")
 	}
@@ -34,7 +36,7 @@ func (c *conn) handle(p *protocol.Packet) {
 func (c *conn) handleLarge(p *protocol.Packet) {
 	body := c.body
 	c.body = nil
-	if submission(&c.turn.event.submit, p.Type) {
+	if submission(&c.turn.event.submit, p.Type) || p.Type == protocol.SubmitTask {
 		c.handle(p)
 		return
 	}
@@ -50,6 +52,7 @@ func (c *conn) handleAny(p *protocol.Packet) bool {
 	case protocol.EchoReq:
 		t.send(c, protocol.EchoRes, p.Args, p.Owned)
 	case protocol.OptionReq:
+		c.tasks = c.tasks || string(p.Args[0]) == protocol.OptionTasks
 		ev.option = queue.SetOption{Peer: c.id, Option: p.Args[0]}
 		t.apply(&ev.option)
 	case protocol.SetClientID:
@@ -190,14 +193,21 @@ func (c *conn) submit(p *protocol.Packet) bool {
 	case protocol.SubmitReduceJob, protocol.SubmitReduceJobBg:
 		ev.Reducer = p.Args[2]
 	}
+	c.submitEvent()
+	return true
+}
+
+// submitEvent applies what the submit event says.
+func (c *conn) submitEvent() {
+	t := &c.turn
 	if t.draining != nil {
 		t.counts.RefusedDraining++
 		c.sendError(protocol.CodeShuttingDown, "Server is shutting down and takes no new jobs")
-		return true
+		return
 	}
+	ev := &t.event.submit
 	ev.NoMemory = c.noMemory(ev)
 	t.apply(ev)
-	return true
 }
 
 // noMemory reports whether a new job would be over the budget. The payload of a large packet is in

@@ -29,6 +29,7 @@ type serverCommand struct {
 	logging *logFlags
 	limits  limitFlags
 	data    dataFlags
+	rules   policyFlags
 	old     gearmandFlags
 
 	port     int
@@ -65,6 +66,7 @@ func (s *serverCommand) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&s.shutdown, "admin-shutdown", false, `allow the admin command "shutdown" to everyone who connects`)
 	flags.DurationVar(&s.drain, "drain-timeout", 30*time.Second, "how long a graceful end waits for running jobs, 0 for not at all")
 	s.data.register(flags)
+	s.rules.register(flags)
 	s.limits.register(flags)
 	s.old.register(flags)
 }
@@ -228,7 +230,10 @@ func (s *serverCommand) config(logger *slog.Logger) (server.Config, error) {
 		Logger:        logger,
 	}
 	s.limits.apply(&cfg)
-	return cfg, s.data.apply(&cfg)
+	if err := s.data.apply(&cfg); err != nil {
+		return cfg, err
+	}
+	return cfg, s.rules.apply(&cfg.Queue)
 }
 
 // logger writes where --log-file says; done closes it.
