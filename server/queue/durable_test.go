@@ -13,36 +13,6 @@ import (
 	"github.com/geartrain/geartrain/server/store"
 )
 
-// disk is what a store would hold: it takes operations, and has done those that were committed.
-type disk struct {
-	records map[store.ID]store.Record
-	waiting []Op
-}
-
-func (d *disk) take(ops []Op) { d.waiting = append(d.waiting, ops...) }
-
-// commit does the operations up to seq, or all but the refusable ones.
-func (d *disk) commit(seq uint64, refuse bool) {
-	for len(d.waiting) > 0 && d.waiting[0].Seq <= seq {
-		if op := d.waiting[0]; !refuse || !op.Refusable {
-			d.do(op)
-		}
-		d.waiting = d.waiting[1:]
-	}
-}
-
-func (d *disk) do(op Op) {
-	switch op.Kind {
-	case store.Put:
-		d.records[op.ID] = op.Record
-	case store.PutHead:
-		r := d.records[op.ID]
-		d.records[op.ID] = store.Record{ID: op.ID, Head: op.Head, Body: r.Body}
-	case store.Delete:
-		delete(d.records, op.ID)
-	}
-}
-
 // durable is a table with a disk.
 type durable struct {
 	*table

@@ -22,13 +22,20 @@ func TestRandomEvents(t *testing.T) {
 			HandlePrefix: "H:",
 			JobRetries:   rapid.SampledFrom([]int{0, 0, 1, 3}).Draw(t, "retries"),
 			WakeUp:       rapid.SampledFrom([]int{0, 1, 2}).Draw(t, "wakeup"),
+			Durable:      rapid.Bool().Draw(t, "durable"),
+			KeepBody:     rapid.SampledFrom([]int{-1, 100}).Draw(t, "keep"),
 		}
-		w := &world{T: t, state: New(cfg), twin: New(cfg), model: newModel(cfg), now: time.Unix(1_700_000_000, 0)}
+		w := &world{T: t, now: time.Unix(1_700_000_000, 0)}
+		w.system, w.twin, w.model = newSystem(cfg), newSystem(cfg), newModel(cfg)
 		if rapid.Bool().Draw(t, "sleepers") {
 			w.addSleepers()
 		}
 		for range rapid.IntRange(1, 120).Draw(t, "events") {
-			w.apply(w.draw())
+			if cfg.Durable && rapid.IntRange(0, 40).Draw(t, "restart") == 0 {
+				w.restart()
+			} else {
+				w.apply(w.draw())
+			}
 		}
 		w.drain()
 	})
@@ -36,8 +43,8 @@ func TestRandomEvents(t *testing.T) {
 
 type world struct {
 	*rapid.T
-	state   *State
-	twin    *State // gets the same events
+	*system
+	twin    *system // gets the same events
 	model   *model
 	now     time.Time
 	out     []Effect
@@ -60,8 +67,8 @@ func (w *world) addSleepers() {
 }
 
 func (w *world) apply(ev Event) {
-	w.out = w.state.Apply(w.now, ev, w.out[:0])
-	require.Equal(w, render(w.out), render(w.twin.Apply(w.now, ev, nil)), "the same events give the same effects")
+	w.out = w.system.apply(w.now, ev)
+	require.Equal(w, render(w.out), render(w.twin.apply(w.now, ev)), "the same events give the same effects")
 	for i := range w.out {
 		if e := &w.out[i]; e.Type == protocol.JobAssign || e.Type == protocol.JobAssignUniq || e.Type == protocol.JobAssignAll || e.Type == protocol.JobCreated {
 			w.handles = append(w.handles, string(e.Args[0]))
@@ -141,6 +148,18 @@ func (w *world) drawHandle() string {
 		return "H:1"
 	}
 	return w.handles[max(0, len(w.handles)-1-rapid.IntRange(0, 8).Draw(w.T, "handle"))]
+}
+
+// restart ends the queue and begins another one with what is stored.
+func (w *world) restart() {
+	w.Logf("restart")
+	w.peers = nil
+	for _, s := range []*system{w.system, w.twin} {
+		require.NoError(w, s.restart(w.now, uint64(w.model.serial)+1))
+	}
+	w.model.restart(w.now)
+	require.NoError(w, w.state.Check())
+	require.NoError(w, w.model.agrees(w.state))
 }
 
 // drain brings in one good worker, which grabs only when it was woken, and lets time pass until
