@@ -31,7 +31,7 @@ func TestRandomEvents(t *testing.T) {
 			w.addSleepers()
 		}
 		for range rapid.IntRange(1, 120).Draw(t, "events") {
-			if cfg.Durable && rapid.IntRange(0, 40).Draw(t, "restart") == 0 {
+			if cfg.Durable && rapid.IntRange(0, 20).Draw(t, "restart") == 0 {
 				w.restart()
 			} else {
 				w.apply(w.draw())

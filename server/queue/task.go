@@ -70,7 +70,7 @@ func (s *State) forgetTask(j *job) {
 	j.task = 0
 }
 
-// options are what keepTask has noted of j, nil if it has nothing.
+// options are what keepTask has noted of j, nil if that is nothing.
 func (s *State) options(j *job) *protocol.TaskOptions {
 	if j.task == 0 {
 		return nil
@@ -78,11 +78,15 @@ func (s *State) options(j *job) *protocol.TaskOptions {
 	t := s.tasks.at(j.task)
 	labels := string(s.arena.get(t.labels, int(t.labelBytes())))
 	stage := int(t.run) + int(t.stage)
-	return &protocol.TaskOptions{
+	o := &protocol.TaskOptions{
 		Retain: t.retain, Timeout: t.timeout, Delay: t.delay, MaxDelay: t.maxDelay,
 		Backoff: t.backoff, Jitter: t.jitter, Attempts: int(t.attempts), AcceptLate: t.acceptLate,
 		Run: labels[:t.run], Stage: labels[t.run:stage], Traceparent: labels[stage:],
 	}
+	if !lasts(o) {
+		return nil
+	}
+	return o
 }
 
 // rejects says that a submission does not want to meet another payload.

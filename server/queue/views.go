@@ -268,8 +268,7 @@ func (s *State) jobInfo(j *job) JobInfo {
 		Clients:    int(j.clients),
 		Size:       int(j.payloadLen),
 	}
-	if j.task != 0 {
-		o := s.options(j)
+	if o := s.options(j); o != nil {
 		info.Run, info.Stage = o.Run, o.Stage
 	}
 	switch j.state {
