@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/geartrain/geartrain/flow/runs"
+	"github.com/geartrain/geartrain/gearman"
 )
 
 // askFor is how long the process that drives a run has for its answer.
@@ -34,7 +35,7 @@ func (c *cancelCommand) cancelRun(ctx context.Context, text string, stage []stri
 	switch run.State() {
 	case runs.StateRunning:
 		err = c.askDriver(ctx, run, &done)
-	case runs.StateUnfinished:
+	case runs.StateQueued, runs.StateUnfinished:
 		err = c.abandon(ctx, state, run, &done)
 	default:
 		err = &codedError{exitNotFound, fmt.Errorf("run %s has ended already, with %s; nothing was changed", shortID(done.Run), run.State())}
@@ -66,10 +67,21 @@ func (c *cancelCommand) askDriver(ctx context.Context, run *runs.Run, done *canc
 	return nil
 }
 
-// abandon ends a run that nobody drives.
-func (c *cancelCommand) abandon(_ context.Context, state *runs.State, run *runs.Run, done *cancelledRun) error {
+// abandon ends a run that nobody drives, and the job that would have a runner begin with it.
+func (c *cancelCommand) abandon(ctx context.Context, state *runs.State, run *runs.Run, done *cancelledRun) error {
 	if done.Stage != "" {
 		return &codedError{exitNotFound, fmt.Errorf("nobody drives run %s, so none of its stages runs; nothing was changed", shortID(done.Run))}
+	}
+	if servers := run.Record.Servers; len(servers) > 0 { // it may be a job that waits for a runner
+		client, err := newClient(c.std, c.logging, servers)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		// A server that cannot do it hands the job to a runner, which finds the run cancelled.
+		if _, err := client.CancelKey(ctx, runs.Function, run.Record.ID); err != nil && !errors.Is(err, gearman.ErrUnsupported) {
+			return err
+		}
 	}
 	return state.Abandon(run)
 }

@@ -34,7 +34,8 @@ version has changed is other work, and runs. What has a result is not run, unles
 jobs are to run in any case. It also carries on a run that was killed.`,
 		Example: `  geartrain retry last
   geartrain retry r1.abcdef --from parse
-  geartrain retry r1.abcdef --only report`,
+  geartrain retry r1.abcdef --only report
+  geartrain retry r1.abcdef --detach`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return r.retry(cmd.Context(), args[0]) },
 	}
@@ -44,6 +45,7 @@ jobs are to run in any case. It also carries on a run that was killed.`,
 	flags.StringVar(&r.only, "only", "", "run all jobs of this stage again, and nothing that comes after it")
 	r.run.servers.register(flags)
 	r.run.state.register(flags)
+	flags.BoolVar(&r.run.detached, "detach", false, "leave the run to a runner of its server, and print its id")
 	r.run.registerHow(flags)
 	return cmd
 }
@@ -51,6 +53,9 @@ jobs are to run in any case. It also carries on a run that was killed.`,
 func (r *retryCommand) retry(ctx context.Context, text string) error {
 	if r.failed && (r.from != "" || r.only != "") || r.from != "" && r.only != "" {
 		return usageError("--failed, --from and --only each say what runs again; give one of them")
+	}
+	if r.only != "" && r.run.detached {
+		return usageError("--only cuts the pipeline short, which a runner elsewhere does not; leave out --detach")
 	}
 	state, kept, err := r.run.state.find(text)
 	if err != nil {

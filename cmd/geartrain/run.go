@@ -29,6 +29,7 @@ type runCommand struct {
 	state   stateFlags
 
 	kept        *runs.Record // the run that is started again; nil: the flags say which
+	detached    bool
 	noData      bool
 	resume      bool
 	force       []string
@@ -68,6 +69,7 @@ drives this run; 130, 143 ended by a signal.`,
 		Example: `  geartrain run hello.yaml
   geartrain run crawl.yaml -p seed=https://example.org/ -p max_depth=2 >report.txt
   geartrain run crawl.yaml -p seed=https://example.org/ --sample 20
+  geartrain run crawl.yaml -S queue.example:4730 --detach
   geartrain run nightly.yaml -S queue.example:4730 --at 2026-11-22T00:00:00Z`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), args[0]) },
@@ -84,6 +86,7 @@ drives this run; 130, 143 ended by a signal.`,
 	flags.StringVar(&r.paramsFile, "params", "", "JSON file with parameters; -p wins")
 	flags.StringVar(&r.at, "at", "", "the run's logical time, as 2026-11-22T10:18:34Z (default now); the same one is the same run")
 	flags.IntVar(&r.sample, "sample", 0, "take so many items of each stage, chosen by key: the same ones each time; 0 for all")
+	flags.BoolVar(&r.detached, "detach", false, "leave the run to a runner of the server, and print its id")
 	r.registerHow(flags)
 	return cmd
 }
@@ -130,6 +133,15 @@ func (r *runCommand) runKept(ctx context.Context, file string, plan *flow.Plan, 
 	in.servers = r.servers.named()
 	if in.servers == nil {
 		in.servers = plan.Servers
+	}
+	if r.detached {
+		if err := detachable(in.servers); err != nil {
+			return err
+		}
+		return r.detach(ctx, k, in.servers, &runs.Order{
+			Run: options.ID, Pipeline: plan.Name, File: k.path, Source: string(k.source),
+			Params: options.Params, ScheduledAt: options.ScheduledAt, Force: r.force,
+		})
 	}
 	if r.secrets, err = r.readSecrets(plan); err != nil {
 		return err

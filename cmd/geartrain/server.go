@@ -37,6 +37,7 @@ type serverCommand struct {
 	insecure bool
 	shutdown bool
 	drain    time.Duration
+	runner   runnerFlags
 }
 
 func newServerCommand(std *streams, logging *logFlags) *cobra.Command {
@@ -65,6 +66,7 @@ func (s *serverCommand) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&s.insecure, "insecure", false, "allow an address that other machines reach: whoever reaches it runs and reads jobs")
 	flags.BoolVar(&s.shutdown, "admin-shutdown", false, `allow the admin command "shutdown" to everyone who connects`)
 	flags.DurationVar(&s.drain, "drain-timeout", 30*time.Second, "how long a graceful end waits for running jobs, 0 for not at all")
+	s.runner.register(flags)
 	s.data.register(flags)
 	s.rules.register(flags)
 	s.limits.register(flags)
@@ -159,7 +161,7 @@ func (s *serverCommand) start(ctx context.Context, logger *slog.Logger) error {
 	if err := sayReady(); err != nil {
 		logger.Warn("the process that started this one does not wait for it", "reason", err)
 	}
-	return errors.Join(s.serve(ctx, srv, listeners, signals), closeStore())
+	return errors.Join(s.serve(ctx, srv, listeners, logger, signals), closeStore())
 }
 
 // open opens the ports and does what must happen then.
@@ -190,7 +192,7 @@ func closeAll(listeners []net.Listener) {
 }
 
 // serve ends gracefully at the first signal and at once at the second.
-func (s *serverCommand) serve(ctx context.Context, srv *server.Server, listeners []net.Listener, signals <-chan os.Signal) error {
+func (s *serverCommand) serve(ctx context.Context, srv *server.Server, listeners []net.Listener, logger *slog.Logger, signals <-chan os.Signal) error {
 	draining, drain := context.WithCancel(ctx)
 	defer drain()
 	ended := make(chan struct{})
@@ -207,7 +209,13 @@ func (s *serverCommand) serve(ctx context.Context, srv *server.Server, listeners
 			}
 		}
 	})
-	err := srv.Serve(draining, listeners...)
+	stopRunner, err := s.startRunner(draining, listeners, logger, &watching)
+	if err != nil {
+		drain() // Serve then ends at once, and closes the listeners
+	}
+	err = errors.Join(err, srv.Serve(draining, listeners...))
+	drain()
+	err = errors.Join(err, stopRunner())
 	close(ended)
 	watching.Wait()
 	return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -84,6 +85,8 @@ func (l *lookCommand) reasons(ctx context.Context, run *runs.Run) ([]runs.Reason
 func endReason(run *runs.Run) string {
 	r := &run.Record
 	switch {
+	case run.State() == runs.StateQueued:
+		return fmt.Sprintf("1 queued: it waits for a runner on %s; start one with: geartrain worker --runner", strings.Join(r.Servers, ", "))
 	case !r.Ended():
 		return "nobody drives it, and it did not come to its end; carry it on with: geartrain retry " + shortID(r.ID)
 	case r.Status.Good():

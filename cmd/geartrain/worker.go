@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -20,6 +22,7 @@ type workerCommand struct {
 	logging *logFlags
 	servers serverFlags
 
+	runner      runnerFlags
 	functions   []string
 	file        string
 	concurrency int
@@ -31,15 +34,17 @@ type workerCommand struct {
 func newWorkerCommand(std *streams, logging *logFlags) *cobra.Command {
 	w := &workerCommand{std: std, logging: logging}
 	cmd := &cobra.Command{
-		Use:   "worker (-f NAME... -- CMD ARGS... | --file FILE)",
+		Use:   "worker (-f NAME... -- CMD ARGS... | --file FILE | --runner)",
 		Short: "Work on jobs with any program: payload on standard input, result on standard output",
 		Example: `  geartrain worker -f reverse -- rev
   geartrain worker -f resize -c 4 -t 30s -- ./resize.sh --width 100
-  geartrain worker --file crawl.yaml -S queue.example:4730`,
+  geartrain worker --file crawl.yaml -S queue.example:4730
+  geartrain worker --runner -S queue.example:4730`,
 		RunE: func(cmd *cobra.Command, args []string) error { return w.run(cmd.Context(), args) },
 	}
 	flags := cmd.Flags()
 	w.servers.register(flags)
+	w.runner.register(flags)
 	flags.StringArrayVarP(&w.functions, "function", "f", nil, "function to work on, may be repeated")
 	flags.StringVar(&w.file, "file", "", "work on the functions and commands of a pipeline file")
 	flags.IntVarP(&w.concurrency, "concurrency", "c", 1, "jobs at once")
@@ -57,6 +62,24 @@ func (w *workerCommand) run(ctx context.Context, argv []string) error {
 	if err != nil {
 		return err
 	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if w.runner.on {
+		stopRunner, err := w.runner.start(w.servers.orDefault(), logger)
+		if err != nil {
+			return err
+		}
+		if w.file == "" && len(w.functions) == 0 {
+			<-ctx.Done()
+			return stopRunner()
+		}
+		return errors.Join(w.work(ctx, argv, logger), stopRunner())
+	}
+	return w.work(ctx, argv, logger)
+}
+
+// work does jobs until ctx ends.
+func (w *workerCommand) work(ctx context.Context, argv []string, logger *slog.Logger) error {
 	worker, err := gearman.NewWorker(gearman.WorkerConfig{
 		Servers: w.servers.orDefault(), ID: w.id, Concurrency: w.concurrency, DrainFor: w.drain, Logger: logger,
 	})
@@ -66,15 +89,14 @@ func (w *workerCommand) run(ctx context.Context, argv []string) error {
 	if err := w.register(worker, argv); err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	return worker.Run(ctx)
 }
 
 func (w *workerCommand) check(argv []string) error {
 	switch {
+	case w.runner.on && w.file == "" && len(w.functions) == 0 && len(argv) == 0:
 	case w.file == "" && len(w.functions) == 0:
-		return usageError("a worker needs a function (-f NAME -- CMD ARGS...) or a pipeline file (--file FILE)")
+		return usageError("a worker needs a function (-f NAME -- CMD ARGS...), a pipeline file (--file FILE) or --runner")
 	case w.file != "" && (len(w.functions) > 0 || len(argv) > 0):
 		return usageError("--file brings its own functions and commands; leave out -f and CMD")
 	case w.file == "" && len(argv) == 0:

@@ -15,17 +15,18 @@ import (
 // Driver is the right to drive a run, and its journal: a [flow.Journal]. Its methods may be called from any
 // goroutine, but for Finish and Close, which are for the end.
 type Driver struct {
-	state   *State
-	record  Record
-	source  []byte
-	resumed bool
-	begun   bool
-	root    *os.Root
-	lease   *lease
-	old     *index
-	answers *answers
-	journal *writer
-	logs    *lineLog
+	state    *State
+	record   Record
+	source   []byte
+	resumed  bool
+	afterEnd bool // the start before came to its end
+	begun    bool
+	root     *os.Root
+	lease    *lease
+	old      *index
+	answers  *answers
+	journal  *writer
+	logs     *lineLog
 
 	mu    sync.Mutex // guards what follows
 	hooks map[flow.HookID]flow.HookRecord
@@ -104,6 +105,7 @@ func (d *Driver) begunBefore() error {
 	r.CreatedAt, r.Attempt, r.Starts = before.CreatedAt, max(before.Attempt, 1), before.Starts+1
 	d.resumed = before.Starts > 0
 	if before.Ended() {
+		d.afterEnd = true
 		r.Attempt++
 	}
 	return nil

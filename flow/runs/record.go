@@ -53,6 +53,7 @@ type Run struct {
 const (
 	StateRunning    = "running"    // somebody drives it
 	StateUnfinished = "unfinished" // nobody does, and it did not come to an end
+	StateQueued     = "queued"     // it waits for a runner to begin with it
 )
 
 // State is running, unfinished, or how the run ended. It is found out, not stored.
@@ -62,6 +63,8 @@ func (r *Run) State() string {
 		return StateRunning
 	case r.Record.Ended():
 		return string(r.Record.Status)
+	case r.Record.Starts == 0:
+		return StateQueued
 	}
 	return StateUnfinished
 }

@@ -136,3 +136,9 @@ func askServer(ctx context.Context, server string) ([]gearman.FunctionStatus, er
 	defer admin.Close()
 	return admin.Functions(ctx)
 }
+
+// HasRunner reports whether some worker of the servers drives runs.
+func HasRunner(ctx context.Context, servers []string) (bool, error) {
+	functions, err := askFunctions(ctx, servers)
+	return functions[Function].workers > 0, err
+}
