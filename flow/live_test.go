@@ -142,7 +142,8 @@ func TestCrawlThatFeedsItself(t *testing.T) {
 	require.EqualValues(t, 500, fetched.Load())
 }
 
-// TestManyItemsTakeTheMemoryOfTheWindow sends 100 MB through two stages.
+// TestManyItemsTakeTheMemoryOfTheWindow sends 100 MB through two stages. The server, which is in the same
+// process, is to keep none of it.
 func TestManyItemsTakeTheMemoryOfTheWindow(t *testing.T) {
 	if testing.Short() {
 		t.Skip("40,000 jobs take some seconds")
@@ -197,7 +198,7 @@ func runMany(t *testing.T, items, size int) {
 		}
 	}
 	lines := &lineCounter{}
-	report, err := plan.Run(t.Context(), runner, flow.RunOptions{Input: in, Output: lines})
+	report, err := plan.Run(t.Context(), runner, flow.RunOptions{Input: in, Output: lines, Retain: -1})
 	require.NoError(t, err)
 	require.Equal(t, items, report.Stages[1].Done)
 	require.Equal(t, items, lines.count)
