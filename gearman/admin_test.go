@@ -169,7 +169,7 @@ func TestAdminReadsTheStore(t *testing.T) {
 	g, err := answering(t, "durable\tyes\nsync\talways\nretention\tfetch-*=12h\nretention\tx=1h\ncancel\tyes\nattach\tyes\n"+
 		"payload-guard\treject\nretries\tyes\nstate\tfull\nlater\tnews\n.\n").Guarantees(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, gearman.Guarantees{Durable: gearman.Yes, Sync: "always", Retention: gearman.Yes, Retained: "fetch-*=12h x=1h",
+	require.Equal(t, gearman.Guarantees{Durable: gearman.Yes, Sync: "always", Retention: gearman.Yes, Retained: "fetch-*=12h, x=1h",
 		PayloadGuard: "reject", Cancel: gearman.Yes, Attach: gearman.Yes, Retries: gearman.Yes, State: "full"}, g)
 	_, err = answering(t, "ERR UNKNOWN_COMMAND Unknown+server+command\r\n").Guarantees(t.Context())
 	require.ErrorIs(t, err, gearman.ErrUnsupported)

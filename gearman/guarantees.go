@@ -158,7 +158,7 @@ func (g *Guarantees) setRetention(value string) {
 	}
 	g.Retention = Yes
 	if g.Retained != "" {
-		value = g.Retained + " " + value
+		value = g.Retained + ", " + value
 	}
 	g.Retained = value
 }

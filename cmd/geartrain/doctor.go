@@ -190,7 +190,10 @@ func retrying(g gearman.Guarantees) finding {
 	f := finding{"retries", string(g.Retries), ""}
 	switch g.Retries {
 	case gearman.Yes:
-		f.meaning = "the server tries failed jobs again where it is asked to, counted over its restarts"
+		f.meaning = "the server tries failed jobs again where it is asked to"
+		if g.Durable == gearman.Yes {
+			f.meaning += ", counted over its restarts"
+		}
 	case gearman.Partly:
 		f.meaning = "jobs of lost workers are handed out again; failed ones are the client's to try again, in the background nobody's"
 	default:
