@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -55,4 +56,17 @@ func (x *Lookup) Close() error {
 		errs = append(errs, x.own.close(), x.root.Close())
 	}
 	return errors.Join(append(errs, x.answers.end())...)
+}
+
+// Stage is the last record of a stage up to the given start of the run, 0 for the last one; false: there is
+// none. The version of a stage may be another one in each start.
+func (r *Run) Stage(stage string, start int) (last flow.StageRecord, found bool, err error) {
+	err = r.scan(func(number int, _ int64, body []byte) error {
+		var s flow.StageRecord
+		if body[0] == stageRecord && (start == 0 || number <= start) && json.Unmarshal(body[1:], &s) == nil && s.Stage == stage {
+			last, found = s, true
+		}
+		return nil
+	})
+	return last, found, err
 }
