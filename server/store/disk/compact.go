@@ -77,7 +77,6 @@ type move struct {
 	batch []record
 	size  int64 // of batch
 	moved []moved
-	full  bool // the segment's content is small enough for the reserve
 }
 
 // moved is a record whose only entries were in the segment, and where it is now.
@@ -89,7 +88,6 @@ type moved struct {
 const moveBatch = 512 << 10
 
 func (m *move) run(ctx context.Context) error {
-	m.full = m.seg.live < m.s.cfg.Reserve/2
 	if err := m.collect(ctx); err != nil {
 		return err
 	}
@@ -230,7 +228,8 @@ func (m *move) write() error {
 			olds[i] = *now
 		}
 	}
-	if err := s.append(keep, length, m.full, flagCopy); err != nil {
+	little := m.seg.live < s.cfg.Reserve/2 // it frees much more than it takes
+	if err := s.append(keep, length, little, flagCopy); err != nil {
 		return err
 	}
 	n := uint32(m.seg.number)

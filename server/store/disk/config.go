@@ -47,6 +47,8 @@ type Config struct {
 
 	// Quiet: nothing is done in the background. Compact and Verify are called by whoever opened the store.
 	Quiet bool
+
+	logNumber uint64 // of a new folder; zero: a random one
 }
 
 func (c *Config) defaults() {

@@ -171,11 +171,12 @@ func check(t *testing.T, fs *storetest.Files, model storetest.Model, flight []st
 	}
 }
 
+// steps is how long a script is; STORE_STEPS says otherwise.
 func steps() int {
 	if n, err := strconv.Atoi(os.Getenv("STORE_STEPS")); err == nil {
 		return n
 	}
-	return 40
+	return 30
 }
 
 // each plays the script once for every operation in it, with a fault there.

@@ -113,7 +113,7 @@ func TestFlippedBits(t *testing.T) {
 		worst := 0
 		for _, name := range segments(t, base) {
 			bits := int64(len(base.Content(name))) * 8
-			for bit := int64(0); bit < bits; bit += 37 {
+			for bit := int64(0); bit < bits; bit += 101 {
 				fs := base.After(storetest.Kill, 1)
 				fs.Flip(name, bit)
 				missing, _ := damaged(t, fs, model, fmt.Sprintf("closed %v: bit %d of byte %d of %s", closed, bit%8, bit/8, name))
@@ -128,7 +128,7 @@ func TestCutAtEveryByte(t *testing.T) {
 	t.Parallel()
 	base, model := filled(t, false)
 	for _, name := range segments(t, base) {
-		for size := int64(len(base.Content(name))) - 1; size > 64; size -= 3 {
+		for size := int64(len(base.Content(name))) - 1; size > 64; size -= 7 {
 			fs := base.After(storetest.Kill, 1)
 			fs.Cut(name, size)
 			damaged(t, fs, model, fmt.Sprintf("%s cut at %d", name, size))
@@ -363,7 +363,9 @@ func TestModel(t *testing.T) {
 	for _, text := range []string{"always", "never"} {
 		sync, err := disk.ParseSync(text)
 		require.NoError(t, err)
-		rapid.Check(t, func(t *rapid.T) { model(t, sync) })
+		for range 5 {
+			rapid.Check(t, func(t *rapid.T) { model(t, sync) })
+		}
 	}
 }
 

@@ -68,7 +68,7 @@ func (s *Store) mend(torn int64) error {
 		}
 	}
 	if len(s.segments) == 0 {
-		if s.log == 0 {
+		if s.log = s.cfg.logNumber; s.log == 0 {
 			s.log = rand.Uint64() | 1
 		}
 		return nil

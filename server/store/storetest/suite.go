@@ -4,6 +4,7 @@ package storetest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -27,6 +28,9 @@ type Suite struct {
 
 	// Volatile: nothing is left after Close, and there is no Backup.
 	Volatile bool
+
+	// Large is the size of the largest body that is tried; zero: 64 MiB.
+	Large int
 
 	// Small opens a store in which about so many bytes fit; nil: there is no such thing.
 	Small func(dir string, bytes int64) (store.Store, error)
@@ -217,7 +221,7 @@ func (s Suite) contents(t *testing.T) {
 func (s Suite) large(t *testing.T) {
 	dir := t.TempDir()
 	st, _ := s.start(t, dir)
-	body := make([]byte, 64<<20)
+	body := make([]byte, cmp.Or(s.Large, 64<<20))
 	for i := 0; i < len(body); i += 4096 {
 		binary.LittleEndian.PutUint64(body[i:], uint64(i)*0x9e3779b97f4a7c15)
 	}
