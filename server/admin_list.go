@@ -23,6 +23,7 @@ const (
 func (c *conn) nextPage() bool {
 	c.turn.end()
 	defer c.turn.begin()
+	c.fetch()
 	c.waitHeld(c.server.cfg.listTime())
 	if c.out.backlog() <= pageBacklog {
 		return true

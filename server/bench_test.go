@@ -9,7 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/geartrain/geartrain/gearman/protocol"
+	"github.com/geartrain/geartrain/server"
 	"github.com/geartrain/geartrain/server/servertest"
+	"github.com/geartrain/geartrain/server/store/disk"
 )
 
 // These benchmarks find a change's direction in seconds; client and worker are in the figures too.
@@ -52,8 +54,18 @@ func BenchmarkPipelined(b *testing.B) {
 }
 
 // BenchmarkSubmitBackground is a flood of jobs that nobody takes, a thousand at a time.
-func BenchmarkSubmitBackground(b *testing.B) {
-	s := servertest.Start(b)
+func BenchmarkSubmitBackground(b *testing.B) { benchmarkFlood(b) }
+
+// BenchmarkSubmitDurable is the same, but each job is on disk when it is accepted.
+func BenchmarkSubmitDurable(b *testing.B) {
+	d, err := disk.Open(disk.Config{Dir: b.TempDir()})
+	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, d.Close()) })
+	benchmarkFlood(b, func(c *server.Config) { c.Store = d })
+}
+
+func benchmarkFlood(b *testing.B, options ...servertest.Option) {
+	s := servertest.Start(b, options...)
 	client := newLoad(b, s)
 	const window = 1000
 	submit := strings.Repeat(string(packet(protocol.SubmitJobBg, "echo", "", strings.Repeat("x", 64))), window)

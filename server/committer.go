@@ -20,7 +20,7 @@ import (
 //
 //	turns ──operations──► waiting ──take──► Commit, without the lock ──► turn: settled = last
 //	                        │                   │                              │
-//	  over maxWaiting those │                   ├ ErrFull: what may be refused ├ Committed or NotCommitted
+//	  over the limit those  │                   ├ ErrFull: what may be refused ├ Committed or NotCommitted
 //	  who submit stop       │                   │ is, the rest is kept and     │ to the queue
 //	  reading               │                   │ tried again                  └ packets that waited for
 //	                        ▼                   └ ErrFailed: the same for          it go to their peers
@@ -30,6 +30,7 @@ import (
 type committer struct {
 	store  store.Store // nil: in memory
 	log    *slog.Logger
+	limit  int64         // of size: beyond it submissions are not read
 	kick   chan struct{} // wakes the goroutine
 	handed atomic.Bool   // the goroutine is the writer
 	broken chan error    // gets the error that ends the store, once
@@ -63,14 +64,17 @@ type trouble struct {
 }
 
 func (c *committer) init(cfg *Config) {
-	c.store, c.log = cfg.Store, cfg.Logger
+	c.store, c.log, c.limit = cfg.Store, cfg.Logger, maxWaiting
+	if cfg.MaxMemory > 0 {
+		c.limit = min(c.limit, cfg.MaxMemory/8)
+	}
 	c.kick, c.broken, c.loaded = make(chan struct{}, 1), make(chan error, 1), make(chan struct{})
 	c.loading = c.store != nil
 	c.writing = c.loading // so nobody else writes before that is over
 }
 
 const (
-	maxWaiting = 64 << 20 // bytes of operations beyond which submissions are not read
+	maxWaiting = 64 << 20 // bytes of operations beyond which submissions are not read, if memory has no limit
 	opSize     = 64       // bytes that an operation costs besides its own
 	ownBatch   = 8 << 10  // bytes of them that a connection's goroutine commits by itself
 	fullPause  = 100 * time.Millisecond
@@ -165,7 +169,7 @@ func (t *turn) commitBatch() bool {
 	if cap(batch) <= maxSpare {
 		t.spare = batch[:0]
 	}
-	if t.size.Add(-size) < maxWaiting/2 && t.room != nil {
+	if t.size.Add(-size) < t.limit/2 && t.room != nil {
 		close(t.room)
 		t.room = nil
 	}
@@ -242,13 +246,13 @@ const maxSpare = 1 << 14
 // waitRoom keeps a connection that submits from reading on while too much waits to be written.
 func (c *conn) waitRoom() {
 	core := c.server.core
-	for core.size.Load() > maxWaiting {
+	for core.size.Load() > core.limit {
 		core.mu.Lock()
 		if core.room == nil {
 			core.room = make(chan struct{})
 		}
 		room := core.room
-		enough := core.size.Load() <= maxWaiting // it may have fallen before room was there
+		enough := core.size.Load() <= core.limit // it may have fallen before room was there
 		core.mu.Unlock()
 		if enough {
 			return

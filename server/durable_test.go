@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"net"
@@ -407,5 +408,65 @@ func TestHeldPacketsAreBounded(t *testing.T) {
 		p.closed()
 		close(w.gate)
 		require.EqualValues(t, 1, s.Snapshot().Counters.SlowPeers)
+	})
+}
+
+// Whoever submits faster than the store writes is not read any further; workers are.
+func TestSubmissionsWaitForASlowStore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &ward{gate: make(chan struct{})}
+		s := servertest.Pipe(t, with(w), func(c *server.Config) { c.MaxMemory = 8 << 20 })
+		first, p := dial(t, s), dial(t, s)
+		first.send(protocol.SubmitJobBg, "f", "", "occupies the store")
+		synctest.Wait()
+		sent := 0
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 40 {
+				if _, err := p.Write(packet(protocol.SubmitJobBg, "f", "", strings.Repeat("x", 100_000))); err != nil {
+					return
+				}
+				sent++
+			}
+		}()
+		synctest.Wait()
+		require.Less(t, sent, 20)
+		wk := worker(t, s, "g")
+		h := dial(t, s).submit("g", "", "x")
+		got, _ := wk.work()
+		require.Equal(t, h, got)
+		close(w.gate)
+		for range 40 {
+			p.expect(protocol.JobCreated)
+		}
+		<-done
+	})
+}
+
+// A listing on a connection that waits for a body comes after it.
+func TestListingBehindABody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &ward{}
+		s := servertest.Pipe(t, with(w))
+		p := dial(t, s)
+		for i := range 1500 {
+			p.background(fmt.Sprintf("f%d", i), "", strings.Repeat("x", 300))
+		}
+		wk := worker(t, s, "f7")
+		begin := time.Now()
+		go wk.raw(append(packet(protocol.GrabJob), "status\n"...))
+		wk.expect(protocol.JobAssign)
+		in := bufio.NewReader(wk)
+		lines := 0
+		for line := ""; line != ".\n"; lines++ {
+			var err error
+			line, err = in.ReadString('\n')
+			require.NoError(t, err)
+		}
+		require.Greater(t, lines, 500) // the reader of packets has swallowed some
+		require.Less(t, time.Since(begin), time.Second)
 	})
 }

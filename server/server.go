@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"os"
 	"slices"
@@ -58,6 +59,7 @@ func New(cfg Config) (*Server, error) {
 	cfg.Queue.Durable = cfg.Store != nil
 	cfg.Queue.KeepBody = cmp.Or(cfg.Queue.KeepBody, defaultKeepBody)
 	cfg.Queue.FirstSerial = cmp.Or(cfg.Queue.FirstSerial, uint64(time.Now().UnixMicro()))
+	cfg.Queue.Seed = cmp.Or(cfg.Queue.Seed, rand.Uint64())
 	s := &Server{
 		cfg:     cfg,
 		started: time.Now(),
