@@ -84,3 +84,22 @@ func TestDrainEnds(t *testing.T) {
 	_, err := client.in.Read()
 	require.Error(t, err)
 }
+
+// Two lives of a server in memory, at one address: a worker that comes over from the first with a result
+// does not end a job of the second.
+func TestSecondLife(t *testing.T) {
+	t.Parallel()
+	first := start(t)
+	_, _, before := running(t, first, 1)
+	require.NoError(t, first.cmd.Process.Kill())
+	first.wait(t)
+
+	_, port, err := net.SplitHostPort(first.addr)
+	require.NoError(t, err)
+	second := start(t, "-p", port)
+	client, worker, now := running(t, second, 1)
+	require.NotEqual(t, before, now)
+	worker.send(protocol.WorkComplete, before[0], "of another life")
+	worker.send(protocol.WorkComplete, now[0], "right")
+	require.Equal(t, []string{now[0], "right"}, client.expect(protocol.WorkComplete))
+}
