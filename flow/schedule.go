@@ -86,3 +86,27 @@ func checkTimezone(name string) error {
 	}
 	return nil
 }
+
+// GroupOf is the group of a run, of which one at a time is driven; empty: any number of them.
+func (p *Plan) GroupOf(params map[string]any, id string, scheduledAt time.Time) (string, error) {
+	if p.Concurrency == nil {
+		return "", nil
+	}
+	if p.Concurrency.Group.IsZero() {
+		return p.Name, nil
+	}
+	r := &Run{plan: p, params: params, values: RunValues{ID: id, Name: p.Name, ScheduledAt: scheduledAt.UTC(), Attempt: 1}}
+	err := r.resolveEnv()
+	var v any
+	if err == nil {
+		v, err = p.Concurrency.Group.Eval(&Scope{Params: r.params, Env: r.env, Run: r.values})
+	}
+	var group string
+	if err == nil {
+		group, err = Text(v)
+	}
+	if err != nil {
+		return "", fmt.Errorf("pipeline %q: group: %w", p.Name, err)
+	}
+	return group, nil
+}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/geartrain/geartrain/flow"
@@ -22,7 +24,9 @@ type keeper struct {
 	source []byte
 	state  *runs.State // nil: nothing is kept
 	driver *runs.Driver
-	stop   func() // ends what attends to the run
+	output io.WriteCloser
+	turn   *runs.Turn // beside other runs; nil: none was needed
+	stop   func()     // ends what attends to the run
 }
 
 // noKeeper keeps nothing.
@@ -59,15 +63,29 @@ func (k *keeper) unfinished(plan *flow.Plan, given map[string]string) (*runs.Run
 	})
 }
 
-// drive takes the lease of the run.
-func (k *keeper) drive(plan *flow.Plan, servers []string, options *flow.RunOptions) error {
+// drive waits for the run's turn and takes its lease. joined is the run that is driven in place of it.
+func (k *keeper) drive(ctx context.Context, plan *flow.Plan, servers []string, options *flow.RunOptions, say func(string)) (joined *runs.Run, err error) {
 	if k.state == nil {
-		return nil
+		return nil, nil
 	}
-	driver, err := k.state.Drive(runs.Record{
+	record := runs.Record{
 		ID: options.ID, Pipeline: plan.Name, File: k.path, Params: options.Params,
 		ScheduledAt: options.ScheduledAt, Servers: servers,
-	}, k.source)
+	}
+	if record.Group, err = plan.GroupOf(options.Params, options.ID, options.ScheduledAt); err != nil {
+		return nil, err
+	}
+	if k.turn, err = k.state.TakeTurn(ctx, plan, &record, say); err != nil || k.turn.Joined != nil {
+		if errors.Is(err, runs.ErrHeld) {
+			err = &codedError{exitNotAttempted, fmt.Errorf("%w; nothing was run", err)}
+		}
+		return k.turn.Joined, err
+	}
+	return nil, k.lease(record, options)
+}
+
+func (k *keeper) lease(record runs.Record, options *flow.RunOptions) error {
+	driver, err := k.state.Drive(record, k.source)
 	if errors.Is(err, runs.ErrDriven) {
 		return &codedError{exitNotAttempted, fmt.Errorf("%w; nothing was run", err)}
 	}
@@ -107,6 +125,15 @@ func (k *keeper) log(stage, key string, also io.Writer) io.Writer {
 	return k.driver.Log(stage, key, also)
 }
 
+// keepOutput is a writer that writes to w, and keeps the same.
+func (k *keeper) keepOutput(w io.Writer) io.Writer {
+	if k.driver == nil {
+		return w
+	}
+	k.output = k.driver.Output()
+	return io.MultiWriter(w, k.output)
+}
+
 // finish keeps the end.
 func (k *keeper) finish(report *flow.Report, runErr error, interrupted bool) error {
 	k.stop()
@@ -122,8 +149,14 @@ func (k *keeper) close() error {
 		return nil
 	}
 	var errs []error
+	if k.output != nil {
+		errs = append(errs, k.output.Close())
+	}
 	if k.driver != nil {
 		errs = append(errs, k.driver.Close())
+	}
+	if k.turn != nil {
+		errs = append(errs, k.turn.Release())
 	}
 	_, err := k.state.Prune(time.Now())
 	return errors.Join(append(errs, err, k.state.Close())...)
@@ -141,4 +174,43 @@ func sourceOf(name string) (path string, text []byte, err error) {
 		return "", nil, &codedError{exitNoServer, err}
 	}
 	return path, text, nil
+}
+
+// await takes the run's turn, and the run. Ctrl-C ends the wait.
+func (r *runCommand) await(ctx context.Context, k *keeper, plan *flow.Plan, servers []string, options *flow.RunOptions) (*runs.Run, error) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	joined, err := k.drive(ctx, plan, servers, options, func(text string) {
+		if !r.quiet {
+			fmt.Fprintf(r.std.err, "run %s %s\n", options.ID, text)
+		}
+	})
+	if err != nil && ctx.Err() != nil {
+		err = &codedError{exitInterrupted, errors.New("interrupted while it waited for its turn; nothing was run")}
+	}
+	return joined, err
+}
+
+// takeReport gives the end of another run for the end of this one.
+func (r *runCommand) takeReport(joined *runs.Run) error {
+	report, err := joined.Report()
+	if err != nil || report == nil {
+		return &codedError{exitFailed, errors.Join(fmt.Errorf("run %s, which this one joined, did not come to its end", joined.Record.ID), err)}
+	}
+	output, err := joined.Output()
+	if err != nil {
+		return err
+	}
+	if r.asJSON {
+		err = r.writeReport(report, string(output))
+	} else {
+		_, err = r.std.out.Write(output)
+	}
+	if err != nil {
+		return err
+	}
+	if !report.Status.Good() {
+		err = fmt.Errorf("run %s, which this one joined, ended with %s", joined.Record.ID, report.Status)
+	}
+	return r.verdict(report, err, nil, "")
 }

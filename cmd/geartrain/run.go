@@ -10,7 +10,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -146,8 +145,12 @@ func (r *runCommand) runKept(ctx context.Context, file string, plan *flow.Plan, 
 	if r.secrets, err = r.readSecrets(plan); err != nil {
 		return err
 	}
-	if err := k.drive(plan, in.servers, &options); err != nil {
+	joined, err := r.await(ctx, k, plan, in.servers, &options)
+	if err != nil {
 		return err
+	}
+	if joined != nil {
+		return r.takeReport(joined)
 	}
 	err = r.connected(ctx, file, in, plan, k, options)
 	if stopErr := in.stop(); err == nil {
@@ -347,7 +350,7 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 	defer cancel(nil)
 
 	output := &resultWriter{to: r.std.out, ready: make(chan struct{})}
-	options.Output = output
+	options.Output = k.keepOutput(output)
 	runner := &flow.Runner{Client: client, Secrets: r.secrets, Stderr: k.log("", "", r.said())}
 	if in.alone {
 		options.Retain = -1 // the server ends with the run
@@ -441,70 +444,6 @@ func (r *runCommand) writeReport(report *flow.Report, output string) error {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return nil
-}
-
-// verdict says on standard error what is wrong and how to go on, and gives the exit code to the end.
-func (r *runCommand) verdict(report *flow.Report, err error, signal os.Signal, again string) error {
-	if report != nil {
-		sayFailures(r.std.err, report)
-		r.sayTouched(report)
-	}
-	switch {
-	case signal != nil && err != nil:
-		fmt.Fprintf(r.std.err, "continue with: %s\n", again)
-		return &codedError{signalCode(signal), fmt.Errorf("the run was ended by a signal (%s)", signal)}
-	case errors.Is(err, syscall.EPIPE):
-		return nil // whoever read the output has seen enough
-	case errors.Is(err, flow.ErrRunTimeout):
-		fmt.Fprintf(r.std.err, "continue with: %s\n", again)
-		return &codedError{exitTimeout, err}
-	case err != nil && unreachable(report):
-		fmt.Fprintf(r.std.err, "continue with: %s\n", again)
-		return &codedError{exitNoServer, err}
-	case err != nil:
-		return err
-	case report.Status == flow.Partial && r.strict:
-		return &codedError{exitFailed, errors.New("some jobs failed, and --strict allows none")}
-	case report.Status == flow.Partial:
-		return &codedError{exitPartial, errors.New("some jobs failed, within the budget of their stages")}
-	}
-	return nil
-}
-
-// sayTouched says what starting a run again came to.
-func (r *runCommand) sayTouched(report *flow.Report) {
-	if r.kept == nil || r.quiet {
-		return
-	}
-	ran, answered := 0, 0
-	for _, s := range report.Stages {
-		ran += s.Done + s.Failed - s.Answered - s.Joined
-		answered += s.Answered
-	}
-	fmt.Fprintf(r.std.err, "%d jobs ran again, %d had their results\n", ran, answered)
-}
-
-// unreachable reports whether jobs failed for want of a server and for no other reason.
-func unreachable(report *flow.Report) bool {
-	failed := 0
-	for _, stage := range report.Stages {
-		for _, reason := range stage.Reasons {
-			if reason.Reason != "unreachable" {
-				return false
-			}
-			failed++
-		}
-	}
-	return failed > 0
-}
-
-// sayFailures writes each stage's failures by what they have in common: a count and one example.
-func sayFailures(w io.Writer, report *flow.Report) {
-	for _, stage := range report.Stages {
-		for _, reason := range stage.Reasons {
-			fmt.Fprintf(w, "%s: %d failed: %s\n", stage.Stage, reason.Count, reason.Message)
-		}
-	}
 }
 
 // resultWriter writes the pipeline's output, once the progress has gone from the screen.

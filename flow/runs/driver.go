@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"sync"
@@ -247,8 +248,11 @@ func (d *Driver) giveBack() error {
 	return errors.Join(append(errs, d.root.Close())...)
 }
 
-// Abandon ends a run that nobody drives, so that it is not offered to be carried on any more.
-func (s *State) Abandon(r *Run) error {
+// Abandon ends a run that nobody drives as cancelled, so that it is not offered to be carried on any more.
+func (s *State) Abandon(r *Run) error { return s.conclude(r, flow.Cancelled, errAsked) }
+
+// conclude gives a run that nobody drives its end.
+func (s *State) conclude(r *Run, status flow.Status, why error) error {
 	root, err := s.make(r.Record.ID)
 	if err != nil {
 		return err
@@ -258,6 +262,41 @@ func (s *State) Abandon(r *Run) error {
 	if err != nil {
 		return fmt.Errorf("end run %s: %w", r.Record.ID, err)
 	}
-	r.Record.Status, r.Record.EndedAt, r.Record.Error = flow.Cancelled, time.Now().UTC(), errAsked.Error()
+	r.Record.Status, r.Record.EndedAt, r.Record.Error = status, time.Now().UTC(), why.Error()
 	return errors.Join(writeJSON(root, "record.json", &r.Record), lease.release())
+}
+
+// Output is where the pipeline's own output is kept, for those who ask for it later. One start of the run
+// replaces that of the one before. What does not fit is left out.
+func (d *Driver) Output() io.WriteCloser { return &outputFile{root: d.root} }
+
+// maxKeptOutput bounds what is kept of a pipeline's output.
+const maxKeptOutput = 64 << 20
+
+// outputFile is made with its first byte.
+type outputFile struct {
+	root *os.Root
+	file *os.File
+	size int
+}
+
+// Write never fails for want of room: the output that counts goes elsewhere.
+func (o *outputFile) Write(p []byte) (int, error) {
+	if o.size += len(p); o.size > maxKeptOutput {
+		return len(p), nil
+	}
+	if o.file == nil {
+		var err error
+		if o.file, err = o.root.OpenFile("output", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600); err != nil {
+			return 0, err
+		}
+	}
+	return o.file.Write(p)
+}
+
+func (o *outputFile) Close() error {
+	if o.file == nil {
+		return nil
+	}
+	return o.file.Close()
 }

@@ -103,6 +103,20 @@ func (r *Run) Source() ([]byte, error) {
 	return root.ReadFile("pipeline.yaml")
 }
 
+// Output is the pipeline's own output in the last start that had any.
+func (r *Run) Output() ([]byte, error) {
+	root, err := r.root()
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	output, err := root.ReadFile("output")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return output, err
+}
+
 // Report is how the last start ended; nil when it has not, or when that is too long ago.
 func (r *Run) Report() (*flow.Report, error) {
 	root, err := r.root()

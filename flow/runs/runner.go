@@ -65,25 +65,67 @@ func (r *Runner) job(ctx context.Context, job *gearman.Job) ([]byte, error) {
 	if !trusted && plan.HasCommandHooks() {
 		return nil, gearman.NoRetry(errCommands)
 	}
-	driver, err := r.drive(ctx, o)
+	report, err := r.inTurn(ctx, o, plan, trusted)
 	if err != nil {
-		return nil, err
-	}
-	report, err := r.run(ctx, driver, o, plan, trusted)
-	if err = errors.Join(err, driver.Close()); err != nil {
 		return nil, err
 	}
 	r.logger().Info("run ended", slog.String("run", o.Run), slog.String("pipeline", o.Pipeline), slog.String("status", string(report.Status)))
 	return json.Marshal(report)
 }
 
+// inTurn drives the run when its turn beside others has come.
+func (r *Runner) inTurn(ctx context.Context, o *Order, plan *flow.Plan, trusted bool) (report *flow.Report, err error) {
+	record := Record{
+		ID: o.Run, Pipeline: o.Pipeline, File: o.File, Params: o.Params, ScheduledAt: o.ScheduledAt, Servers: r.Servers,
+	}
+	if record.Group, err = plan.GroupOf(o.Params, o.Run, o.ScheduledAt); err != nil {
+		return nil, gearman.NoRetry(err)
+	}
+	turn, err := r.State.TakeTurn(ctx, plan, &record, func(text string) {
+		r.logger().Info("run "+text, slog.String("run", o.Run))
+	})
+	switch {
+	case errors.Is(err, ErrHeld):
+		return nil, errors.Join(gearman.NoRetry(err), r.concludeOrder(o, flow.Skipped, err))
+	case err != nil:
+		return nil, err
+	case turn.Joined != nil:
+		return r.join(o, turn.Joined)
+	}
+	driver, err := r.drive(ctx, &record, o)
+	if err != nil {
+		return nil, errors.Join(err, turn.Release())
+	}
+	report, err = r.run(ctx, driver, o, plan, trusted)
+	return report, errors.Join(err, driver.Close(), turn.Release())
+}
+
+// join takes the end of another run for that of the order's.
+func (r *Runner) join(o *Order, other *Run) (*flow.Report, error) {
+	report, err := other.Report()
+	if err != nil || report == nil {
+		return nil, gearman.NoRetry(errors.Join(fmt.Errorf("run %s, which was joined, did not come to its end", other.Record.ID), err))
+	}
+	return report, r.concludeOrder(o, report.Status, fmt.Errorf("joined run %s", other.Record.ID))
+}
+
+// concludeOrder gives a run that was placed here, and that nobody will drive, its end.
+func (r *Runner) concludeOrder(o *Order, status flow.Status, why error) error {
+	placed, err := r.State.open(o.Run)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return r.State.conclude(placed, status, why)
+}
+
 // drive takes the lease, and waits for it while another process has it: the job comes here when that one
 // has lost its connection, which it may still have to find out.
-func (r *Runner) drive(ctx context.Context, o *Order) (*Driver, error) {
+func (r *Runner) drive(ctx context.Context, record *Record, o *Order) (*Driver, error) {
 	for {
-		d, err := r.State.Drive(Record{
-			ID: o.Run, Pipeline: o.Pipeline, File: o.File, Params: o.Params, ScheduledAt: o.ScheduledAt, Servers: r.Servers,
-		}, []byte(o.Source))
+		d, err := r.State.Drive(*record, []byte(o.Source))
 		if !errors.Is(err, ErrDriven) {
 			return d, err
 		}
@@ -111,9 +153,11 @@ func (r *Runner) run(ctx context.Context, d *Driver, o *Order, plan *flow.Plan, 
 	}
 	running, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	output := d.Output()
+	defer output.Close() // what it is worth was written
 	run, err := plan.Start(running, &flow.Runner{Client: r.Client, Secrets: secrets, Stderr: d.Log("", "", nil)}, flow.RunOptions{
 		ID: o.Run, Params: o.Params, ScheduledAt: o.ScheduledAt, Attempt: d.Record().Attempt,
-		Journal: d, Force: r.force(d, o),
+		Output: output, Journal: d, Force: r.force(d, o),
 	})
 	if err != nil {
 		return nil, gearman.NoRetry(err)

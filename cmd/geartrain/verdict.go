@@ -1,0 +1,75 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	"github.com/geartrain/geartrain/flow"
+)
+
+// verdict says on standard error what is wrong and how to go on, and gives the exit code to the end.
+func (r *runCommand) verdict(report *flow.Report, err error, signal os.Signal, again string) error {
+	if report != nil {
+		sayFailures(r.std.err, report)
+		r.sayTouched(report)
+	}
+	switch {
+	case signal != nil && err != nil:
+		fmt.Fprintf(r.std.err, "continue with: %s\n", again)
+		return &codedError{signalCode(signal), fmt.Errorf("the run was ended by a signal (%s)", signal)}
+	case errors.Is(err, syscall.EPIPE):
+		return nil // whoever read the output has seen enough
+	case errors.Is(err, flow.ErrRunTimeout):
+		fmt.Fprintf(r.std.err, "continue with: %s\n", again)
+		return &codedError{exitTimeout, err}
+	case err != nil && unreachable(report):
+		fmt.Fprintf(r.std.err, "continue with: %s\n", again)
+		return &codedError{exitNoServer, err}
+	case err != nil:
+		return err
+	case report.Status == flow.Partial && r.strict:
+		return &codedError{exitFailed, errors.New("some jobs failed, and --strict allows none")}
+	case report.Status == flow.Partial:
+		return &codedError{exitPartial, errors.New("some jobs failed, within the budget of their stages")}
+	}
+	return nil
+}
+
+// sayTouched says what starting a run again came to.
+func (r *runCommand) sayTouched(report *flow.Report) {
+	if r.kept == nil || r.quiet {
+		return
+	}
+	ran, answered := 0, 0
+	for _, s := range report.Stages {
+		ran += s.Done + s.Failed - s.Answered - s.Joined
+		answered += s.Answered
+	}
+	fmt.Fprintf(r.std.err, "%d jobs ran again, %d had their results\n", ran, answered)
+}
+
+// unreachable reports whether jobs failed for want of a server and for no other reason.
+func unreachable(report *flow.Report) bool {
+	failed := 0
+	for _, stage := range report.Stages {
+		for _, reason := range stage.Reasons {
+			if reason.Reason != "unreachable" {
+				return false
+			}
+			failed++
+		}
+	}
+	return failed > 0
+}
+
+// sayFailures writes each stage's failures by what they have in common: a count and one example.
+func sayFailures(w io.Writer, report *flow.Report) {
+	for _, stage := range report.Stages {
+		for _, reason := range stage.Reasons {
+			fmt.Fprintf(w, "%s: %d failed: %s\n", stage.Stage, reason.Count, reason.Message)
+		}
+	}
+}
