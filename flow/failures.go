@@ -10,6 +10,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/geartrain/geartrain/gearman"
@@ -73,7 +74,8 @@ func (f *failures) add(failure JobFailure) error {
 func (f *failures) group(failure JobFailure) {
 	message, _, _ := strings.Cut(failure.Message, "\n")
 	message = shorten(message, 200)
-	id := failure.Reason + "\x00" + message
+	common := withoutItem(message, failure.Item)
+	id := failure.Reason + "\x00" + common
 	group := f.reasons[id]
 	if group == nil && len(f.reasons) >= maxReasons {
 		id, message = "", "other reasons"
@@ -83,8 +85,73 @@ func (f *failures) group(failure JobFailure) {
 		group = &Reason{Reason: failure.Reason, Message: message, Example: failure}
 		f.reasons[id] = group
 	}
+	if group.Message != message && group.Reason == failure.Reason {
+		group.Message = common // it is not only the first one's any more
+	}
 	group.Count++
 }
+
+// withoutItem is the message with … in place of what it says of the item, such as its address: then messages
+// that differ in nothing else are one reason.
+func withoutItem(message string, item json.RawMessage) string {
+	v, err := DecodeJSON(item)
+	if err != nil {
+		return message
+	}
+	for _, text := range itemTexts(v, nil) {
+		message = replaceWord(message, text, "…")
+	}
+	return message
+}
+
+// maxItemTexts is how many texts of an item are looked for in a message.
+const maxItemTexts = 20
+
+// itemTexts are the texts and numbers of an item that are long enough to be told from chance, the longest
+// first.
+func itemTexts(v any, texts []string) []string {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, name := range sortedKeys(v) {
+			texts = itemTexts(v[name], texts)
+		}
+	case []any:
+		for _, element := range v {
+			texts = itemTexts(element, texts)
+		}
+	case nil, bool:
+	default:
+		if text, err := Text(v); err == nil && len(text) > 1 && len(texts) < maxItemTexts {
+			texts = append(texts, text)
+		}
+	}
+	slices.SortStableFunc(texts, func(a, b string) int { return len(b) - len(a) })
+	return texts
+}
+
+// replaceWord replaces a text where it is no part of a longer word or number.
+func replaceWord(in, text, by string) string {
+	var b strings.Builder
+	for at := 0; ; {
+		i := strings.Index(in[at:], text)
+		if i < 0 {
+			b.WriteString(in[at:])
+			return b.String()
+		}
+		begin, end := at+i, at+i+len(text)
+		before, _ := utf8.DecodeLastRuneInString(in[:begin])
+		after, _ := utf8.DecodeRuneInString(in[end:])
+		b.WriteString(in[at:begin])
+		if isWord(before) || isWord(after) {
+			b.WriteString(text)
+		} else {
+			b.WriteString(by)
+		}
+		at = end
+	}
+}
+
+func isWord(r rune) bool { return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r)) }
 
 // groups is the reasons, most frequent first.
 func (f *failures) groups() []Reason {

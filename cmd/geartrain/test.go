@@ -136,7 +136,7 @@ func (t *testCommand) recordRun(ctx context.Context, file string, plan *flow.Pla
 	if err := t.begin(in, plan, noKeeper(), options); err != nil {
 		return errors.Join(err, in.stop())
 	}
-	tape := cassette.New(t.dir, nil)
+	tape := cassette.New(t.dir, t.secrets.MaskBytes)
 	tape.Run = cassette.RunInfo{Pipeline: plan.Name, Params: params, ScheduledAt: options.ScheduledAt, Sample: t.sample}
 	err = t.recordWith(ctx, in, plan, options, tape)
 	if stopErr := in.stop(); err == nil {

@@ -175,7 +175,7 @@ func (c *Cassette) write(root *os.Root, output []byte) error {
 		return err
 	}
 	return writeFile(root, runFile, func(w io.Writer) error {
-		_, err := w.Write(append(text, '\n'))
+		_, err := w.Write(c.mask(append(text, '\n')))
 		return err
 	})
 }
