@@ -178,10 +178,37 @@ func event(peer queue.Peer, p *protocol.Packet) queue.Event {
 	case protocol.SetClientID:
 		return &queue.SetClientID{Peer: peer, ID: p.Args[0]}
 	}
+	if ev := taskEvent(peer, p); ev != nil {
+		return ev
+	}
 	if kind, ok := reports[p.Type]; ok {
 		return &queue.Report{Peer: peer, Kind: kind, Handle: p.Arg(0), Data: p.Arg(1), Second: p.Arg(2), Owned: p.Owned}
 	}
 	return submission(peer, p)
+}
+
+// taskEvent is event for the packets of geartrain-tasks.
+func taskEvent(peer queue.Peer, p *protocol.Packet) queue.Event {
+	switch p.Type {
+	case protocol.SubmitTask:
+		o, err := protocol.ParseTaskOptions(p.Args[2])
+		if err != nil {
+			return nil
+		}
+		return &queue.Submit{
+			Peer: peer, Function: p.Args[0], Unique: p.Args[1], Payload: p.Args[3], Owned: p.Owned,
+			Priority: queue.Priority(int(queue.Normal) - o.Priority), Background: o.Background, RunAt: o.At, Options: &o,
+		}
+	case protocol.AttachJob:
+		return &queue.AttachJob{Peer: peer, Function: p.Args[0], Key: p.Args[1]}
+	case protocol.CancelJob:
+		return &queue.CancelJob{Peer: peer, Handle: p.Args[0]}
+	case protocol.CancelKey:
+		return &queue.CancelKey{Peer: peer, Function: p.Args[0], Key: p.Args[1]}
+	case protocol.FindJob:
+		return &queue.FindJob{Peer: peer, Function: p.Args[0], Key: p.Args[1]}
+	}
+	return nil
 }
 
 var reports = map[protocol.Type]queue.ReportKind{
