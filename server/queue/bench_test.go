@@ -120,12 +120,47 @@ func BenchmarkFlood(b *testing.B) {
 	}
 }
 
+// BenchmarkDurable queues background jobs of 1 KiB that are stored a thousand at a time, does them with
+// results that are kept, and asks for these.
+func BenchmarkDurable(b *testing.B) {
+	const jobs = 300_000
+	for b.Loop() {
+		c := newCycle(0)
+		c.state = New(Config{Durable: true, Policies: []Policy{{Pattern: "f0", Retain: time.Hour}}})
+		c.apply(&Join{Peer: 1})
+		c.apply(&Join{Peer: 2})
+		c.apply(&CanDo{Peer: 2, Function: []byte("f0")})
+		c.submit.Payload = make([]byte, 1024)
+		before := heap()
+		start := time.Now()
+		flood(c, jobs)
+		b.ReportMetric(float64(time.Since(start).Nanoseconds())/jobs, "ns/submit")
+		b.ReportMetric(float64(heap()-before)/jobs, "B/job")
+		start = time.Now()
+		for range jobs {
+			c.apply(&c.grab)
+			c.report.Handle = append(c.assigned[:0], c.out[0].Args[0]...)
+			c.apply(&c.report)
+		}
+		c.apply(&Committed{Seq: c.state.seq})
+		b.ReportMetric(float64(time.Since(start).Nanoseconds())/jobs, "ns/drain")
+		b.ReportMetric(float64(heap()-before)/jobs, "B/result")
+		start = time.Now()
+		flood(c, jobs)
+		b.ReportMetric(float64(time.Since(start).Nanoseconds())/jobs, "ns/answer")
+		runtime.KeepAlive(c)
+	}
+}
+
 func flood(c *cycle, jobs int) {
 	ev := c.submit
 	ev.Background = true
 	for i := range jobs {
 		ev.Unique = fmt.Appendf(ev.Unique[:0], "key-%012d", i)
 		c.apply(&ev)
+		if i%1000 == 999 && c.state.seq > 0 {
+			c.apply(&Committed{Seq: c.state.seq})
+		}
 	}
 }
 

@@ -8,7 +8,7 @@ type Config struct {
 
 	// JobRetries is how often a job is handed out at most. When the last of these attempts is lost
 	// or times out, its clients get WORK_FAIL, and a background job becomes a dead letter. Zero or
-	// less: no limit.
+	// less: no limit. A job with a rule for retries follows that instead.
 	JobRetries int
 
 	// WakeUp is how many sleeping workers a job wakes. Zero or less: 1.

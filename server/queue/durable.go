@@ -131,10 +131,14 @@ func (s *State) notCommitted(ev *NotCommitted) {
 	}
 	kept := s.awaited[:0]
 	for _, a := range s.awaited {
-		if a.seq <= ev.Last && !a.result {
-			s.jobRefused(a)
-		} else {
+		switch {
+		case a.seq > ev.Last:
 			kept = append(kept, a)
+		case a.result:
+			s.resultDelayed(a)
+			kept = append(kept, a)
+		default:
+			s.jobRefused(a)
 		}
 	}
 	s.awaited = kept

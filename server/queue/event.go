@@ -24,7 +24,8 @@ const (
 // event belong to the caller and are copied, unless the event says otherwise.
 type Event interface{ event() }
 
-// Submit asks for work: every SUBMIT_JOB packet. It is answered with JOB_CREATED or ERROR.
+// Submit asks for work: every SUBMIT_JOB packet, and SUBMIT_TASK. It is answered with JOB_CREATED or ERROR;
+// where a retained result is the answer, WORK_COMPLETE follows at once.
 type Submit struct {
 	Peer       Peer
 	Function   []byte
@@ -78,7 +79,7 @@ type Grab struct {
 }
 
 // Report is what a worker says about a job it has. From anyone but the current attempt's owner it is
-// dropped and counted, never answered.
+// dropped and counted; a peer that was never given a job hears ERROR JOB_NOT_FOUND.
 type Report struct {
 	Peer   Peer
 	Kind   ReportKind

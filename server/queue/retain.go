@@ -264,13 +264,27 @@ func (s *State) refresh(f *function, ev *Submit) {
 	s.begin(slot, j, 0)
 }
 
+// awaitedResult is the result of an operation, if it is still there.
+func (s *State) awaitedResult(a awaited) *result {
+	if s.results.has(a.slot) {
+		if r := s.results.at(a.slot); r.serial == a.serial {
+			return r
+		}
+	}
+	return nil
+}
+
+// resultDelayed lets nobody wait any more for a result that the store has no room for now.
+func (s *State) resultDelayed(a awaited) {
+	if r := s.awaitedResult(a); r != nil {
+		r.put = 0
+	}
+}
+
 // resultStored carries on with a result that is in the store now.
 func (s *State) resultStored(a awaited) {
-	if !s.results.has(a.slot) {
-		return
-	}
-	r := s.results.at(a.slot)
-	if r.serial != a.serial {
+	r := s.awaitedResult(a)
+	if r == nil {
 		return
 	}
 	r.put = 0
