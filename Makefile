@@ -11,7 +11,7 @@ lint: ; go tool staticcheck ./... ## staticcheck; what is left out is in staticc
 tidy: ; go mod tidy -diff ## go.mod and go.sum are as they should be
 fuzz: ; .ci/fuzz $(FUZZTIME) ## every fuzz target for FUZZTIME
 crash: ; GEARTRAIN_CRASHES=20 go test -count=1 -timeout 10m -run 'Killed|FullDisk' ./cmd/geartrain ## the server killed 20 times under load, and its disk full
-soak: ; GEARTRAIN_CRASHES=1000 go test -count=1 -timeout 3h -v -run 'Killed|FullDisk' ./cmd/geartrain ## the same 1000 times
+soak: ; GEARTRAIN_POWER_SEEDS=1000 go test -count=1 -timeout 1h -run PowerLoss ./server && GEARTRAIN_CRASHES=1000 go test -count=1 -timeout 3h -v -run 'Killed|FullDisk' ./cmd/geartrain ## the same 1000 times, and 1000 worlds of power losses
 faults: ; GEARTRAIN_FAULTS=yes go test -count=1 -timeout 5m ./server/faults ## the server as a process, under garbage, floods and deaths
 gearmand: ; .ci/gearmand-tests $${TMPDIR:-/tmp}/geartrain-gearmand ## gearmand's own tests with this server in its place, all of them
 bench: ; go test -run '^$$' -bench . ./... ## the Go benchmarks
