@@ -22,6 +22,7 @@ func (s *Store) Commit(ops []store.Op) error {
 	if err := s.append(batch, length, must, 0); err != nil {
 		if errors.Is(err, store.ErrFull) {
 			s.full.Add(1)
+			s.compactSoon()
 		}
 		return fmt.Errorf("store: commit %d operations: %w", len(ops), err)
 	}

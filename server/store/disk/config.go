@@ -31,14 +31,14 @@ type Config struct {
 	// FS is the file system; nil: the machine's.
 	FS files.System
 
-	// SegmentSize is where a file ends and the next begins, in bytes: 64 MiB if zero. A batch may pass it.
+	// SegmentSize is where a file ends and the next begins, in bytes: 16 MiB if zero. A batch may pass it.
 	SegmentSize int64
 
 	// Extend is by how many bytes a file grows ahead of what is written: 1 MiB if zero.
 	Extend int64
 
-	// Reserve is the room kept for deletes, and for what must not be refused, when the disk is full:
-	// 256 KiB if zero.
+	// Reserve is the room kept for deletes, and for what must not be refused, when the disk is full: 1 MiB
+	// if zero. It should hold the deletes of all records of a segment, so that a full disk gets room again.
 	Reserve int64
 
 	// CompactRate is how many bytes the compaction moves in a second at most, as long as it keeps up:
@@ -59,7 +59,7 @@ func (c *Config) defaults() {
 		c.FS = files.OS{}
 	}
 	for value, otherwise := range map[*int64]int64{
-		&c.SegmentSize: 64 << 20, &c.Extend: 1 << 20, &c.Reserve: 256 << 10, &c.CompactRate: 64 << 20,
+		&c.SegmentSize: 16 << 20, &c.Extend: 1 << 20, &c.Reserve: 1 << 20, &c.CompactRate: 64 << 20,
 	} {
 		if *value <= 0 {
 			*value = otherwise

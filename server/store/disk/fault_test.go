@@ -295,22 +295,43 @@ func TestFullDisk(t *testing.T) {
 // Deletes make room by themselves.
 func TestFullDiskIsFreedByDeletes(t *testing.T) {
 	t.Parallel()
+	for name, size := range map[string]int64{"segments": 2048, "one segment": 1 << 20} {
+		t.Run(name, func(t *testing.T) { t.Parallel(); freed(t, size) })
+	}
+}
+
+func freed(t *testing.T, size int64) {
 	fs := storetest.NewFiles(1)
 	cfg := tiny(fs)
-	cfg.Reserve = 8192
+	cfg.Reserve, cfg.SegmentSize = 16384, size
 	st := must(t, cfg)
 	fs.Limit(128 << 10)
 	var n store.ID
-	for n = 1; st.Commit([]store.Op{put(n, "job", strings.Repeat("p", 500))}) == nil; n++ {
+	for n = 1; st.Commit([]store.Op{put(n, "job", strings.Repeat("p", 1000))}) == nil; n++ {
 	}
-	for id := store.ID(1); id < n-20; id++ {
-		require.NoError(t, st.Commit([]store.Op{op(store.Delete, id, "", "")}))
+	for id := store.ID(1); id < n-2; id += 5 {
+		var ops []store.Op
+		for i := id; i < min(id+5, n-2); i++ {
+			ops = append(ops, op(store.Delete, i, "", ""))
+		}
+		require.NoError(t, st.Commit(ops))
 		if _, err := st.Compact(t.Context()); err != nil {
 			require.ErrorIs(t, err, store.ErrFull)
 		}
 	}
-	require.NoError(t, st.Commit([]store.Op{put(n, "job", strings.Repeat("p", 500))}))
+	_ = st.Commit([]store.Op{put(n, "job", strings.Repeat("p", 1000))}) // asks for room, if nothing did
+	for more := true; more; {
+		var err error
+		more, err = st.Compact(t.Context())
+		require.NoError(t, err)
+	}
+	for id := n; id < n+50; id++ {
+		require.NoError(t, st.Commit([]store.Op{put(id, "job", strings.Repeat("p", 1000))}))
+	}
 	require.NoError(t, st.Close())
+	_, all, err := open(tiny(fs.After(storetest.Lose, 1)))
+	require.NoError(t, err)
+	require.Len(t, all, 52)
 }
 
 func TestFolderVanishes(t *testing.T) {

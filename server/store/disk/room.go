@@ -2,6 +2,7 @@ package disk
 
 import (
 	"errors"
+	"time"
 
 	"github.com/geartrain/geartrain/server/store"
 	"github.com/geartrain/geartrain/server/store/files"
@@ -12,7 +13,7 @@ import (
 // if there is no room for that, it is used on.
 func (s *Store) room(n int64, must bool) error {
 	if a := s.active; a == nil || a.end >= s.cfg.SegmentSize || a.hurt || a.end+n > maxFrame {
-		if err := s.roll(); err != nil && (a == nil || !isFull(err)) {
+		if err := s.roll(s.usual()); err != nil && (a == nil || !isFull(err)) {
 			return err
 		}
 	}
@@ -21,14 +22,44 @@ func (s *Store) room(n int64, must bool) error {
 	}
 	err := s.extend(n)
 	if isFull(err) && files.TooLarge(err) && s.active.end > headerSize { // of this file there can be no more
-		if e := s.roll(); e == nil {
+		if e := s.roll(s.usual()); e == nil {
 			err = s.extend(n)
 		}
+	}
+	if isFull(err) && s.squeeze() && s.active.fits(n, s.cfg.Reserve) {
+		return nil
 	}
 	if isFull(err) && must && s.active.fits(n, 0) {
 		return nil
 	}
 	return err
+}
+
+// usual is how large a segment begins.
+func (s *Store) usual() int64 { return max(s.cfg.Extend, roundUp(headerSize+s.cfg.Reserve+unit)) }
+
+// squeeze lets the compaction have the active segment on a full disk, where little of it is in use, and a
+// new one of the usual size has no room. It begins a small one in half of what is left of the reserve.
+func (s *Store) squeeze() bool {
+	a := s.active
+	size := (a.size - a.end) / 2 &^ (unit - 1)
+	if a.live*2 > size || a.end < s.cfg.Reserve || size < s.cfg.Reserve/8 || time.Since(s.squeezed) < time.Second {
+		return false
+	}
+	s.squeezed = time.Now()
+	if err := a.file.Truncate(a.end + unit); err != nil {
+		return false
+	}
+	s.resize(a, a.end+unit)
+	a.solid = a.size
+	if err := s.roll(size); err != nil {
+		if !errors.Is(err, store.ErrFailed) {
+			_ = s.extend(0) // takes back what it can
+		}
+		return false
+	}
+	s.wasteful = true
+	return true
 }
 
 // extend makes the active segment longer, so that the sync of the frame need not write a new size, and
@@ -83,7 +114,7 @@ func (s *Store) short(err error, at int64, back bool) error {
 
 // roll begins a new segment. All of the old one is on stable storage before: that there is a later one
 // proves it.
-func (s *Store) roll() error {
+func (s *Store) roll(size int64) error {
 	number := uint32(1)
 	if s.active != nil {
 		if err := s.syncActive(); err != nil {
@@ -91,7 +122,7 @@ func (s *Store) roll() error {
 		}
 		number = uint32(s.active.number) + 1
 	}
-	seg, err := s.create(number)
+	seg, err := s.create(number, size)
 	if err != nil {
 		return err
 	}

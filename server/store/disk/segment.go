@@ -55,7 +55,7 @@ func segmentNumber(name string) (uint64, bool) {
 
 // create makes a segment under its name only when its header and its first zeros are on stable storage:
 // a file with a segment's name is never half made.
-func (s *Store) create(number uint32) (*segment, error) {
+func (s *Store) create(number uint32, size int64) (*segment, error) {
 	path := filepath.Join(s.cfg.Dir, segmentName(uint64(number)))
 	if err := s.fs.Remove(path + newSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -69,6 +69,8 @@ func (s *Store) create(number uint32) (*segment, error) {
 		name:   segmentName(uint64(number)),
 		file:   f,
 		end:    headerSize,
+		size:   size,
+		solid:  size,
 	}
 	seg.sum = seg.seed()
 	if err := s.fill(seg); err != nil {
@@ -82,10 +84,8 @@ func (s *Store) create(number uint32) (*segment, error) {
 
 // fill writes a new segment's header and the zeros behind it.
 func (s *Store) fill(seg *segment) error {
-	seg.size = max(s.cfg.Extend, roundUp(headerSize+s.cfg.Reserve+unit))
 	b := make([]byte, seg.size)
 	copy(b, seg.encode())
-	seg.solid = seg.size
 	if _, err := seg.file.WriteAt(b, 0); err != nil {
 		return err
 	}

@@ -38,6 +38,7 @@ type Store struct {
 	byNumber map[uint32]*segment
 	lost     map[store.ID]struct{} // records that were found damaged since Load, and given up
 	wasteful bool                  // a segment may be worth its compaction
+	squeezed time.Time             // when squeeze was last tried
 
 	failure atomic.Pointer[error]
 	cut     atomic.Uint64

@@ -60,6 +60,7 @@ type piece struct {
 	now   []byte
 	older [][]byte // the one on stable storage first; empty: that is now
 	dirty bool     // the next sync writes it
+	free  bool     // it is behind the end of the file, and takes no room
 }
 
 // NewFiles gives an empty file system with a root.
@@ -235,7 +236,7 @@ func (f *Files) Remove(path string) error {
 	}
 	err := f.name("remove", path, func(names map[string]*inode) { delete(names, path) })
 	if node.links--; f.names[path] == nil && node.links == 0 {
-		f.used -= int64(len(node.sectors))
+		f.used -= node.used()
 	}
 	return err
 }

@@ -69,13 +69,16 @@ func (o *openFile) write(b []byte, off int64) (n int) {
 		at := off % Sector
 		part := min(Sector-int(at), len(b)-n)
 		p := o.sectors[off/Sector]
-		if p == nil {
+		if p == nil || p.free {
 			if o.fs.room > 0 && o.fs.used >= o.fs.room {
 				break
 			}
 			o.fs.used++
-			p = &piece{}
-			o.sectors[off/Sector] = p
+			if p == nil {
+				p = &piece{}
+				o.sectors[off/Sector] = p
+			}
+			p.free = false
 		}
 		p.change(func(now []byte) { copy(now[at:], b[n:n+part]) })
 		n, off = n+part, off+int64(part)
@@ -84,6 +87,15 @@ func (o *openFile) write(b []byte, off int64) (n int) {
 		o.resize(max(o.size, off))
 	}
 	return n
+}
+
+func (n *inode) used() (sectors int64) {
+	for _, p := range n.sectors {
+		if !p.free {
+			sectors++
+		}
+	}
+	return sectors
 }
 
 func (p *piece) change(fn func([]byte)) {
@@ -111,6 +123,10 @@ func (o *openFile) Truncate(size int64) error {
 		for i, p := range o.sectors {
 			if from := size - i*Sector; from < Sector {
 				p.change(func(now []byte) { clear(now[max(from, 0):]) })
+				if from <= 0 && !p.free {
+					p.free = true
+					o.fs.used--
+				}
 			}
 		}
 		o.resize(size)
