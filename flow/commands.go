@@ -186,19 +186,20 @@ func (p *Plan) HasCommands() bool {
 // HasCommandHooks reports whether commands are done at an end of a stage or a run. They run where the
 // runner is.
 func (p *Plan) HasCommandHooks() bool {
-	for _, plan := range p.Plans() {
-		all := []Hooks{plan.Hooks}
-		for i := range plan.Stages {
-			all = append(all, plan.Stages[i].Hooks)
-		}
-		for _, h := range all {
-			each := slices.Concat(h.Success, h.Failure, h.Cancel, h.Exit)
-			if slices.ContainsFunc(each, func(h Hook) bool { return h.Command != nil }) {
-				return true
-			}
-		}
+	return slices.ContainsFunc(p.Plans(), func(part *Plan) bool {
+		return slices.ContainsFunc(part.AllHooks(), func(h Hook) bool { return h.Command != nil })
+	})
+}
+
+// AllHooks are the hooks of the plan's stages and of its runs.
+func (p *Plan) AllHooks() []Hook {
+	var all []Hook
+	add := func(h Hooks) { all = slices.Concat(all, h.Success, h.Failure, h.Cancel, h.Exit) }
+	for i := range p.Stages {
+		add(p.Stages[i].Hooks)
 	}
-	return false
+	add(p.Hooks)
+	return all
 }
 
 // commandRunner runs one command of a plan for jobs.

@@ -142,8 +142,13 @@ func respelledMessage(message string) string {
 	for _, word := range operatorFunctions() {
 		message = strings.ReplaceAll(message, functionSpelling(word), word)
 	}
-	if strings.HasPrefix(message, "unexpected token EOF") {
+	switch {
+	case strings.HasPrefix(message, "unexpected token EOF"):
 		return "the expression ends too early"
+	case strings.HasPrefix(message, "memory budget exceeded"):
+		return fmt.Sprintf("the expression makes lists of more than %d elements; let a job do it", maxExpressionElements)
+	case strings.HasPrefix(message, `unexpected token Operator(":")`):
+		return `a ":" where none can be; a map inside of map(...) or filter(...) is written ({name: value})`
 	}
 	return message
 }

@@ -66,6 +66,7 @@ type loader struct {
 	functions map[string]*Function
 	stages    []*stageSource
 	templates []placedTemplate
+	needs     []serverNeed
 	atEnd     bool           // what is read is done when its stage has ended
 	broken    map[*node]bool // values whose expressions could not be understood: said once, not judged further
 }
@@ -110,6 +111,7 @@ func (l *loader) load(source []byte) {
 	}
 	l.top(root)
 	l.validate()
+	l.plan.needs = &needs{problems: problems{file: l.file, lines: l.lines}, list: l.needs}
 }
 
 // sourceLines is the text line by line, as YAML counts them.

@@ -39,6 +39,7 @@ func (l *loader) hook(n *node, key string, s *stageSource) Hook {
 		Env:      l.environment(f["env"], s, contexts),
 		Timeout:  l.duration(f["timeout"]),
 	}
+	l.needsServer(needsWorker, h.Function, s, f["function"])
 	l.checkFile(f["run"])
 	isThere := func(key string) bool { return n.get(key) != nil }
 	switch {

@@ -27,7 +27,12 @@ func (l *loader) readLimits(s *stageSource) {
 		l.readStageLimits(s)
 	}
 	s.Fresh = l.fresh(l.field(s, "fresh"))
-	s.Late = l.late(l.field(s, "late"))
+	if s.Fresh != (Fresh{}) && s.fields["tasks"] == nil {
+		l.needsServer(needsRetention, "", s, l.field(s, "fresh"))
+	}
+	if s.Late = l.late(l.field(s, "late")); s.Late == AcceptLate {
+		l.needsServer(needsLate, "", s, l.field(s, "late"))
+	}
 	l.readPriority(s, l.field(s, "priority"))
 	// A declared function's own timeout stands between the stage's and that of defaults.
 	if own := l.own(s, "timeout"); own != nil || s.Timeout == 0 {
@@ -49,9 +54,13 @@ func (l *loader) readStageLimits(s *stageSource) {
 	s.AllowFailures = l.budget(l.field(s, "allow_failures"))
 	s.Rate = l.rate(l.field(s, "rate"), s.contexts(), s)
 	if n := l.field(s, "fail_fast"); n != nil {
-		s.FailFast = n.value == true
+		if s.FailFast = n.value == true; s.FailFast {
+			l.needsServer(needsCancel, "", s, n)
+		}
 	}
-	s.Wait = l.wait(s.fields["wait"])
+	if s.Wait = l.wait(s.fields["wait"]); !s.Wait.isAll() {
+		l.needsServer(needsCancel, "", s, s.fields["wait"])
+	}
 }
 
 // readPriority reads a word, or an expression that gives one for each job.

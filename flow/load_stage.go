@@ -84,6 +84,7 @@ func hasAny(n *node, keys ...string) bool {
 
 func (l *loader) readFunction(s *stageSource, function *node) {
 	s.Function = l.word(function, "function")
+	l.needsServer(needsWorker, s.Function, s, function)
 	if s.Function == "" || len(s.Function) > 255 {
 		l.add(function.span, "value", "a function's name has 1 to 255 bytes", "")
 	}

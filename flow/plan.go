@@ -24,6 +24,8 @@ type Plan struct {
 	Schedule    *Schedule    // when runs are due. Nil: when somebody starts one
 	MaxRuns     int          // of this pipeline at once. Zero: no bound
 	Concurrency *Concurrency // runs that must not be driven at once. Nil: all may
+
+	needs *needs // of a file; for CheckServer
 }
 
 // Param is a value that a run is given.

@@ -40,7 +40,7 @@ func newRoot(std *streams) *cobra.Command {
 		newWhyCommand(std),
 		newResultsCommand(std),
 		newRetryCommand(std, &logging),
-		newValidateCommand(std),
+		newValidateCommand(std, &logging),
 		newPlanCommand(std, &logging),
 		newGraphCommand(std),
 		newTestCommand(std, &logging),

@@ -222,17 +222,25 @@ func (r *runCommand) everybodyHere(plan *flow.Plan) error {
 		}
 	}
 	for _, part := range plan.Plans() {
+		for _, h := range part.AllHooks() {
+			if h.Command == nil && !here[h.Function] {
+				return nobodyHere("a hook of "+part.Name, h.Function)
+			}
+		}
 		for i := range part.Stages {
 			for _, w := range part.Stages[i].Works() {
-				if w.Pipeline != nil || w.Command != nil && !r.noWorkers || w.Command == nil && here[w.Function] {
-					continue
+				if w.Pipeline == nil && (w.Command == nil && !here[w.Function] || w.Command != nil && r.noWorkers) {
+					return nobodyHere(fmt.Sprintf("stage %q", part.Stages[i].Name), w.Function)
 				}
-				return &codedError{exitNotFound, fmt.Errorf("stage %q: nobody works on function %q; declare it under functions:, "+
-					"or name the job server that has workers for it with -S HOST:PORT; nothing was run", part.Stages[i].Name, w.Function)}
 			}
 		}
 	}
 	return nil
+}
+
+func nobodyHere(who, function string) error {
+	return &codedError{exitNotFound, fmt.Errorf("%s: nobody works on function %q; declare it under functions:, "+
+		"or name the job server that has workers for it with -S HOST:PORT; nothing was run", who, function)}
 }
 
 // options are the run's parameters, logical time and id.

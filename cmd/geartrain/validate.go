@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,36 +12,46 @@ import (
 	"github.com/geartrain/geartrain/flow"
 )
 
-func newValidateCommand(std *streams) *cobra.Command {
+func newValidateCommand(std *streams, logging *logFlags) *cobra.Command {
 	var asJSON bool
 	var format string
+	server := serverCheck{std: std, logging: logging}
 	cmd := &cobra.Command{
 		Use:   "validate FILE...",
 		Short: "Say everything that is wrong with pipeline files; - is standard input",
 		Long: `Reports every problem at once as file:line:column: message [rule]. Exit code 0: all files are valid (there may
-be warnings); 3: one is not; 4: one cannot be read. A file that was not understood is never valid.`,
+be warnings); 3: one is not; 4: one cannot be read. A file that was not understood is never valid.
+
+With --server the functions are looked for among those that connected workers offer, and what the server cannot do is
+said, with what will happen instead.`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if asJSON {
 				format = "json"
 			}
-			return validate(std, args, format)
+			return validate(cmd.Context(), std, args, format, &server)
 		},
 	}
+	cmd.Flags().StringArrayVarP(&server.servers, "server", "S", nil, "job server HOST:PORT to compare the files with, may be repeated (default: none is asked)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "short for --format json")
 	cmd.Flags().StringVar(&format, "format", "text", "text, json (one list of problems), or github (annotations)")
 	return cmd
 }
 
-func validate(std *streams, names []string, format string) error {
+func validate(ctx context.Context, std *streams, names []string, format string, server *serverCheck) error {
 	if format != "text" && format != "json" && format != "github" {
 		return usageError("--format %q: it is text, json or github", format)
 	}
 	all := []flow.Problem{}
 	var unreadable error
 	for _, name := range names {
-		_, problems, err := readPlan(std, name)
+		plan, problems, err := readPlan(std, name)
 		all = append(all, problems...)
+		if plan != nil {
+			more, err := server.check(ctx, plan)
+			all = append(all, more...)
+			unreadable = errors.Join(unreadable, err)
+		}
 		var invalid *flow.ValidationError
 		if err != nil && !errors.As(err, &invalid) {
 			unreadable = errors.Join(unreadable, err)
