@@ -1,8 +1,10 @@
 package gearman
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"testing"
@@ -206,4 +208,30 @@ func TestLabelsCountForTheLimitOfAPacket(t *testing.T) {
 	set := f.client(func(c *ClientConfig) { c.MaxPacketBytes = 1000 }).NewTaskSet(t.Context())
 	set.Add(Task{Function: "f", Labels: Labels{Run: strings.Repeat("r", 1000)}})
 	require.ErrorIs(t, set.Wait(), ErrInvalidTask)
+}
+
+// What a server cannot do is said once, and not for what the client does in its place.
+func TestUnkeptOptionsAreLoggedOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		f := newFakeServer(t)
+		c := f.client(func(c *ClientConfig) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		set := c.NewTaskSet(t.Context())
+		done := func(s *fakeConn) {
+			s.take("H:1")
+			s.send(protocol.WorkComplete, "H:1", "")
+		}
+		set.Add(Task{Function: "f", ServerRetry: Retry{Attempts: 2}, RunAt: time.Now().Add(time.Second), Labels: Labels{Run: "r"}})
+		s := f.accept()
+		done(s)
+		require.NoError(t, set.Wait())
+		require.Empty(t, log.String())
+		for range 2 {
+			set.Add(Task{Function: "f", Retain: time.Hour})
+			done(s)
+		}
+		require.NoError(t, set.Wait())
+		require.Equal(t, 1, strings.Count(log.String(), "first=retain"), log.String())
+	})
 }

@@ -47,6 +47,7 @@ type session struct {
 	asked     []request            // the questions in their order; those that are answered leave with the ones before them
 	options   []string             // OPTION_REQs sent and not answered, in order
 	extended  bool                 // the server granted protocol.OptionTasks
+	warned    bool                 // that it does not do all that tasks ask for
 }
 
 type sessionState uint8
@@ -307,6 +308,9 @@ func (s *session) sendLocked(sub *submission) {
 	case !p.background && p.waitsForTime():
 		time.AfterFunc(0, sub.early) // not under the session's lock
 		return
+	case wanted && !s.warned && p.unkept() != "":
+		s.warned = true // once is enough
+		s.client.log.Warn("the job server does not know what tasks ask for; they go on without", "server", s.server, "first", p.unkept())
 	}
 	s.submitLocked(sub)
 }

@@ -48,8 +48,8 @@ type Task struct {
 	RunAt time.Time
 
 	// The fields from here to Labels are for this module's server. Without any of them a task is sent as
-	// it always was. A server that does not know them gets the task without them: what is then not
-	// promised is said at each. [Client.Guarantees] tells beforehand.
+	// it always was. A server that does not know them gets the task without them, and the log says so
+	// once: what is then not promised is said at each. [Client.Guarantees] tells beforehand.
 
 	// Retain is how long the server keeps the result as the answer for the key: a later task with it
 	// gets that at once and nothing runs. Zero: as the server's policy for the function says; negative:

@@ -85,3 +85,23 @@ func (p *pending) packet() protocol.Type {
 }
 
 func (p *pending) waitsForTime() bool { return time.Until(p.task.RunAt) > 0 }
+
+// unkept names the first thing that the task asks for and nobody does where the server does not know it.
+func (p *pending) unkept() string {
+	t := &p.task
+	switch {
+	case t.Retain > 0:
+		return "retain"
+	case t.Fresh != 0:
+		return "fresh"
+	case t.RejectConflict:
+		return "reject conflict"
+	case t.AcceptLate:
+		return "accept late"
+	case p.background && t.ServerRetry.Attempts > 0:
+		return "server retry"
+	case p.background && t.Timeout > 0:
+		return "timeout in the background"
+	}
+	return ""
+}
