@@ -16,6 +16,7 @@ func (s *Store) begin() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop = cancel
 	s.running.Go(func() { s.compacting(ctx) })
+	s.running.Go(func() { s.verifying(ctx) })
 	if s.cfg.Sync.mode == syncInterval {
 		s.running.Go(func() { s.syncEvery(ctx, s.cfg.Sync.interval) })
 	}
@@ -87,5 +88,21 @@ func (s *Store) syncEvery(ctx context.Context, interval time.Duration) {
 			_ = s.syncActive() // it has said so itself, and every Commit will
 		}
 		s.write.Unlock()
+	}
+}
+
+// verifying reads all that is there once a day: Load did it before.
+func (s *Store) verifying(ctx context.Context) {
+	tick := time.NewTicker(24 * time.Hour)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := s.Verify(ctx); err != nil && ctx.Err() == nil {
+			s.cfg.Logger.Warn("the log could not be verified", "error", err)
+		}
 	}
 }
