@@ -103,8 +103,12 @@ func (s *State) remove(slot uint32, j *job) {
 	if len(s.history) > 0 {
 		delete(s.history, j.serial)
 	}
-	s.dropRecord(j)
-	s.forgetTask(j)
+	if j.record != 0 {
+		s.dropRecord(j)
+	}
+	if j.task != 0 {
+		s.forgetTask(j)
+	}
 	s.textBytes -= j.textBytes()
 	s.arena.drop(j.text)
 	s.arena.drop(j.body)

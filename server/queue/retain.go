@@ -68,8 +68,10 @@ func (s *State) keepResult(j *job, data []byte) uint64 {
 	if j.key != noKey && f.results > 0 {
 		old = s.resultOfJob(f, j)
 	}
+	ttl := s.retention(j)
+	keeps := ttl > 0 && s.mayKeep(data)
 	after := uint64(0)
-	if ttl := s.retention(j); ttl > 0 && s.mayKeep(data) {
+	if keeps {
 		after = s.addResult(f, j, data, ttl)
 	} else {
 		after = s.dropRecord(j)
@@ -78,7 +80,9 @@ func (s *State) keepResult(j *job, data []byte) uint64 {
 		s.counters.Kept.Replaced++
 		s.dropResult(old)
 	}
-	s.evict()
+	if keeps {
+		s.evict()
+	}
 	return after
 }
 
@@ -199,9 +203,6 @@ func (s *State) resultOfJob(f *function, j *job) uint32 {
 
 // answer gives a submission the result of its key, if there is one that is young enough for it.
 func (s *State) answer(p *peer, f *function, ev *Submit) bool {
-	if f.results == 0 {
-		return false
-	}
 	at := s.findResult(f, s.keyOf(ev))
 	if at == 0 {
 		return false

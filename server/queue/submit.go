@@ -15,7 +15,7 @@ func (s *State) submit(ev *Submit) {
 		return
 	}
 	f := s.functions[string(ev.Function)]
-	if f != nil && s.answer(p, f, ev) || !ev.Background && !s.mayWait(p) {
+	if f != nil && f.results > 0 && s.answer(p, f, ev) || !ev.Background && !s.mayWait(p) {
 		return
 	}
 	if f != nil {
@@ -118,7 +118,9 @@ func (s *State) newJob(f *function, ev *Submit) (uint32, *job) {
 		j.text, j.body = s.arena.put(ev.Unique, ev.Reducer), s.arena.keep(bytes.Clone(ev.Payload))
 	}
 	s.index(slot, j, f, s.keyOf(ev))
-	s.keepTask(j, ev.Options)
+	if ev.Options != nil {
+		s.keepTask(j, ev.Options)
+	}
 	return slot, j
 }
 

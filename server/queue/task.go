@@ -59,10 +59,8 @@ func lasts(o *protocol.TaskOptions) bool {
 	return *o != only
 }
 
+// forgetTask is keepTask undone.
 func (s *State) forgetTask(j *job) {
-	if j.task == 0 {
-		return
-	}
 	t := s.tasks.at(j.task)
 	s.textBytes -= t.labelBytes()
 	s.arena.drop(t.labels)
