@@ -3,7 +3,9 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -114,12 +116,11 @@ func (t *turn) gather(ops []queue.Op) {
 	t.waiting = append(t.waiting, ops...)
 }
 
-// becomeWriter reports whether the turn's goroutine has to write when the turn is over; writer says that
-// it does already.
-func (t *turn) becomeWriter(writer bool) bool {
+// becomeWriter reports whether the turn's goroutine has to write when the turn is over.
+func (t *turn) becomeWriter() bool {
 	left := len(t.waiting) > 0
 	switch {
-	case writer:
+	case t.writer:
 		t.stuck = !left && len(t.kept) > 0
 		t.writing = left || t.stuck
 		t.full, t.failure = !t.retryAt.IsZero(), t.failed
@@ -156,6 +157,7 @@ func (c *committer) wake() {
 
 // commitBatch writes all that waits, and tells. It reports whether its caller is still the writer.
 func (t *turn) commitBatch() bool {
+	t.writer = true
 	t.mu.Lock()
 	batch := t.waiting
 	t.waiting, t.spare = t.spare[:0], nil
@@ -173,7 +175,7 @@ func (t *turn) commitBatch() bool {
 		close(t.room)
 		t.room = nil
 	}
-	return t.close(true)
+	return t.close()
 }
 
 // startCommitter returns what ends it, when all connections have.
@@ -362,15 +364,21 @@ func (c *committer) fail(err error) error {
 	return err
 }
 
-// put is one commit.
-func (c *committer) put(batch []queue.Op) error {
+// put is one commit. A mistake of the store is its failure, and not that of the connection that happens to
+// be the writer.
+func (c *committer) put(batch []queue.Op) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: panic: %v\n%s", store.ErrFailed, v, debug.Stack())
+		}
+	}()
 	c.ops = c.ops[:0]
 	for i := range batch {
 		op := &batch[i]
 		op.Must = !op.Refusable
 		c.ops = append(c.ops, op.Op)
 	}
-	err := c.store.Commit(c.ops)
+	err = c.store.Commit(c.ops)
 	clear(c.ops)
 	if cap(c.ops) > maxSpare {
 		c.ops = nil

@@ -63,6 +63,7 @@ type turn struct {
 	now       time.Time
 	open      bool
 	refusable bool // it has left something to be stored that can be refused
+	writer    bool // its goroutine is the committer's writer, and tells what became of a batch
 	touched   []*conn
 }
 
@@ -118,14 +119,13 @@ func (t *turn) touch(c *conn) {
 
 // end gives the lock back and flushes, and writes to the store if nobody else does.
 func (t *turn) end() {
-	if t.close(false) {
+	if t.close() {
 		t.commit()
 	}
 }
 
-// close is end without the store. It reports whether the caller is the writer after it; writer says
-// that it was before.
-func (t *turn) close(writer bool) (write bool) {
+// close is end without the store. It reports whether the caller is the writer after it.
+func (t *turn) close() (write bool) {
 	for _, c := range t.touched {
 		c.touched = false
 	}
@@ -133,7 +133,8 @@ func (t *turn) close(writer bool) (write bool) {
 	t.draining.check(t.state)
 	t.held.Store(t.state.Bytes())
 	if t.store != nil {
-		write = t.becomeWriter(writer)
+		write = t.becomeWriter()
+		t.writer = false
 	}
 	t.open = false
 	t.mu.Unlock()

@@ -25,6 +25,7 @@ type ward struct {
 	gate chan struct{} // not nil: each commit waits for one value; closed: for none
 
 	mu      sync.Mutex
+	mad     bool  // commits panic
 	fault   error // of the next commits
 	forgive bool  // but those without refusable operations
 	tries   int
@@ -39,6 +40,9 @@ func (w *ward) Commit(ops []store.Op) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.tries++
+	if w.mad {
+		panic("mad")
+	}
 	if w.fault != nil && !(w.forgive && must(ops)) {
 		return fmt.Errorf("ward: %w", w.fault)
 	}
@@ -468,5 +472,17 @@ func TestListingBehindABody(t *testing.T) {
 		}
 		require.Greater(t, lines, 500) // the reader of packets has swallowed some
 		require.Less(t, time.Since(begin), time.Second)
+	})
+}
+
+// A store that panics has failed; the connection that happened to write has not.
+func TestStorePanics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &ward{mad: true}
+		p := dial(t, servertest.Pipe(t, with(w)))
+		p.send(protocol.SubmitJobBg, "f", "", "x")
+		p.expect(protocol.Error, protocol.CodeStoreFailed)
+		p.submit("f", "", "x")
 	})
 }

@@ -87,9 +87,8 @@ func (l *loader) finish() {
 	t.begin()
 	t.loading = false
 	close(t.loaded)
-	if t.close(true) {
-		t.commit()
-	}
+	t.writer = true
+	t.end()
 	l.server.cfg.Logger.Info("loaded what is stored", "records", l.n, "seconds", time.Since(l.began).Seconds())
 }
 

@@ -16,9 +16,9 @@ import (
 // policyFlags are the flags that say what holds for functions by the patterns of their names. The first
 // one of a kind that matches a function holds for it.
 type policyFlags struct {
-	retain, guard, retry []string
-	count                int
-	bytes, one           byteSize
+	retain, guard, retry, late []string
+	count                      int
+	bytes, one                 byteSize
 }
 
 func (f *policyFlags) register(flags *pflag.FlagSet) {
@@ -29,6 +29,7 @@ func (f *policyFlags) register(flags *pflag.FlagSet) {
 	flags.Var(&f.one, "retained-max-one", "a larger result is not retained")
 	flags.StringArrayVar(&f.guard, "payload-guard", nil, "PATTERN=count|reject: what becomes of a submission whose key belongs to another payload (default count: it joins); may be repeated")
 	flags.StringArrayVar(&f.retry, "retry", nil, "PATTERN=ATTEMPTS[,delay=TIME][,backoff=FACTOR][,max-delay=TIME][,jitter=0..1]: background jobs are tried again by the server; may be repeated")
+	flags.StringArrayVar(&f.late, "late", nil, "PATTERN=drop|accept: what becomes of the result of an attempt that took too long, if it comes before another one (default drop); may be repeated")
 }
 
 // apply adds the policies. An error names the flag and what it should look like.
@@ -43,6 +44,7 @@ func (f *policyFlags) apply(cfg *queue.Config) error {
 		{"retain", f.retain, parseRetain, "PATTERN=TIME[,fresh=AGE][,stale=AGE], as fetch.*=12h,fresh=1h"},
 		{"payload-guard", f.guard, parseGuard, "PATTERN=count or PATTERN=reject"},
 		{"retry", f.retry, parseRetry, "PATTERN=ATTEMPTS[,delay=TIME][,backoff=FACTOR][,max-delay=TIME][,jitter=0..1], as mail.*=5,delay=10s"},
+		{"late", f.late, parseLate, "PATTERN=drop or PATTERN=accept"},
 	} {
 		for _, text := range kind.texts {
 			policy, err := parsePolicy(text, kind.parse)
@@ -155,6 +157,18 @@ func parseGuard(p *queue.Policy, s *settings) error {
 		p.Conflict = queue.Reject
 	default:
 		return fmt.Errorf("%q is neither count nor reject", s.first)
+	}
+	return nil
+}
+
+func parseLate(p *queue.Policy, s *settings) error {
+	switch s.first {
+	case "drop":
+		p.Late = queue.LateDropped
+	case "accept":
+		p.Late = queue.LateTaken
+	default:
+		return fmt.Errorf("%q is neither drop nor accept", s.first)
 	}
 	return nil
 }

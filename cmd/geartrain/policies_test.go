@@ -16,6 +16,7 @@ func TestPolicies(t *testing.T) {
 		"--retain", "fetch.*=12h,fresh=90s,stale=1h", "--retain=*=7d",
 		"--payload-guard", "pay.*=reject", "--payload-guard=*=count",
 		"--retry", "mail=5,delay=10s,backoff=1.5,max-delay=1h,jitter=0.2", "--retry", "x=1",
+		"--late", "slow.*=accept", "--late=*=drop",
 		"--retained-max-bytes=1MiB", "--retained-max-count=7", "--retained-max-one=1KiB",
 	).config(slog.Default())
 	require.NoError(t, err)
@@ -26,6 +27,8 @@ func TestPolicies(t *testing.T) {
 		{Pattern: "*", Conflict: queue.Count},
 		{Pattern: "mail", Retry: queue.Retry{Attempts: 5, Delay: 10 * time.Second, Backoff: 1.5, MaxDelay: time.Hour, Jitter: 0.2}},
 		{Pattern: "x", Retry: queue.Retry{Attempts: 1}},
+		{Pattern: "slow.*", Late: queue.LateTaken},
+		{Pattern: "*", Late: queue.LateDropped},
 	}, cfg.Queue.Policies)
 	require.Equal(t, 7, cfg.Queue.MaxResults)
 	require.EqualValues(t, 1<<20, cfg.Queue.MaxResultBytes)
@@ -38,7 +41,7 @@ func TestWrongPoliciesAreUsageErrors(t *testing.T) {
 		{"--retain", "f"}, {"--retain", "=1h"}, {"--retain", "f="}, {"--retain", "f=soon"}, {"--retain", "f=-1h"},
 		{"--retain", "f=0"}, {"--retain", "f=1h,fresh"}, {"--retain", "f=1h,old=1h"}, {"--retain", "f=1h,fresh=1h,fresh=2h"},
 		{"--retain", "f=fresh=1h"}, {"--retain", "[=1h"}, {"--retain", "f=1h,fresh=never"}, {"--retain", "f=NaNd"},
-		{"--payload-guard", "f=maybe"}, {"--retry", "f=0"}, {"--retry", "f=1,jitter=2"}, {"--retry", "f=1,backoff=x"},
+		{"--payload-guard", "f=maybe"}, {"--late", "f=never"}, {"--retry", "f=0"}, {"--retry", "f=1,jitter=2"}, {"--retry", "f=1,backoff=x"},
 		{"--sync", "sometimes"}, {"--on-store-failure", "panic"}, {"--strict"},
 	} {
 		err := parsed(t, args...).check()

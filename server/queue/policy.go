@@ -22,7 +22,19 @@ type Policy struct {
 
 	// Retry is for background jobs. Zero Attempts: nothing is said.
 	Retry Retry
+
+	// Late is about results of attempts that were taken from their workers.
+	Late Late
 }
+
+// Late is what becomes of the result of an attempt that took too long, while its job has not ended.
+type Late uint8
+
+const (
+	LateUnsaid  Late = iota // the next policy says it; none: it is dropped, unless the task asks for it
+	LateDropped             // it is dropped, unless the task asks for it
+	LateTaken               // it ends the job
+)
 
 // Conflict is what becomes of a submission whose key belongs to a job or result of another payload.
 type Conflict uint8
@@ -66,6 +78,9 @@ func (c *Config) policyFor(name string) Policy {
 		}
 		if sum.Retry.Attempts == 0 {
 			sum.Retry = p.Retry
+		}
+		if sum.Late == LateUnsaid {
+			sum.Late = p.Late
 		}
 	}
 	return sum

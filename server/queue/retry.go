@@ -107,7 +107,8 @@ type lateRun struct {
 
 // rememberLate notes that the result of a's attempt is welcome.
 func (s *State) rememberLate(j *job, a *attempt) {
-	if j.task == 0 || !s.tasks.at(j.task).acceptLate {
+	asked := j.task != 0 && s.tasks.at(j.task).acceptLate
+	if !asked && s.functionSlab.at(j.function).policy.Late != LateTaken {
 		return
 	}
 	p := a.worker

@@ -150,6 +150,23 @@ func TestTimeoutOfTheTask(t *testing.T) {
 	tb.pass(time.Second, "2 JOB_CANCEL H:1|timeout", "1 WORK_FAIL H:1")
 }
 
+// By policy the late result of any worker is taken, also of one that knows nothing of options.
+func TestLateResultIsTakenByPolicy(t *testing.T) {
+	t.Parallel()
+	for late, taken := range map[Late]uint64{LateUnsaid: 0, LateDropped: 0, LateTaken: 1} {
+		tb := newTable(t, Config{Policies: []Policy{{Pattern: "f", Late: late}}})
+		tb.quiet(canDoWithin(2, "f", time.Second), submit(1, "f", "k", "x"))
+		tb.do(&Grab{Peer: 2}, "2 JOB_ASSIGN H:1|f|x")
+		tb.pass(time.Second)
+		if taken == 1 {
+			tb.do(report(2, Complete, "H:1", "late"), "1 WORK_COMPLETE H:1|late")
+		} else {
+			tb.do(report(2, Complete, "H:1", "late"))
+		}
+		require.Equal(t, taken, tb.state.Counters().Tried.LateTaken)
+	}
+}
+
 func TestLateResultIsTaken(t *testing.T) {
 	t.Parallel()
 	late := protocol.TaskOptions{Timeout: time.Second, AcceptLate: true}
