@@ -201,13 +201,16 @@ func (in *intake) admit(ctx context.Context, e incoming) error {
 
 // place starts a job, or puts it into the gate.
 func (in *intake) place(ctx context.Context, j *job) error {
+	group := ""
+	if in.stage.spec.Rate != nil { // also where it does not hold: an item without a group fails
+		var err error
+		if group, err = j.maker.group(j); err != nil {
+			j.fail(err)
+			return nil
+		}
+	}
 	if in.gate == nil {
 		return in.start(ctx, j)
-	}
-	group, err := j.maker.group(j)
-	if err != nil {
-		j.fail(err)
-		return nil
 	}
 	in.gate.offer(time.Now(), group, j)
 	return nil
