@@ -26,6 +26,9 @@ func drainSignals() []os.Signal { return []os.Signal{os.Interrupt, syscall.SIGTE
 // hangup asks for the log to be opened again.
 func hangup() []os.Signal { return []os.Signal{syscall.SIGHUP} }
 
+// keepPrivate makes files of this process, and of the commands that it starts, the user's alone.
+func keepPrivate() { syscall.Umask(0o077) }
+
 // limitDescriptors sets how many files may be open, and raises the hard limit only where it must.
 func limitDescriptors(n int) error {
 	var limit syscall.Rlimit

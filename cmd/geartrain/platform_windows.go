@@ -12,6 +12,8 @@ func drainSignals() []os.Signal { return []os.Signal{os.Interrupt} }
 
 func hangup() []os.Signal { return nil }
 
+func keepPrivate() {}
+
 func limitDescriptors(int) error { return errNotOnWindows }
 
 func becomeUser(string) error { return errNotOnWindows }

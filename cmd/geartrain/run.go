@@ -103,6 +103,7 @@ func (r *runCommand) registerHow(flags *pflag.FlagSet) {
 }
 
 func (r *runCommand) run(ctx context.Context, file string) error {
+	keepPrivate()
 	plan, err := loadPlan(r.std, file)
 	if err != nil {
 		return err

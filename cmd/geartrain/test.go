@@ -118,6 +118,7 @@ func logicalTime(text string) (time.Time, error) {
 
 // recordRun runs the jobs and writes the folder.
 func (t *testCommand) recordRun(ctx context.Context, file string, plan *flow.Plan) error {
+	keepPrivate()
 	options, params, err := t.options(plan, cassette.RunInfo{})
 	if err != nil {
 		return err

@@ -55,6 +55,7 @@ func newWorkerCommand(std *streams, logging *logFlags) *cobra.Command {
 }
 
 func (w *workerCommand) run(ctx context.Context, argv []string) error {
+	keepPrivate()
 	if err := w.check(argv); err != nil {
 		return err
 	}
