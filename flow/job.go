@@ -215,10 +215,11 @@ func (j *job) submit() {
 		s.parts.Go(j.runPart)
 		return
 	}
+	retain, fresh := s.ages(spec)
 	s.set.add(gearman.Task{
 		Function: spec.Function, Payload: j.payload, Key: j.key,
 		Priority: j.priority, Timeout: s.run.plan.patience(spec), Retry: spec.Retry, AcceptLate: spec.Late == AcceptLate,
-		Retain: s.retain, Fresh: s.fresh, Labels: gearman.Labels{Run: s.run.id, Stage: s.spec.Name},
+		Retain: retain, Fresh: fresh, Labels: gearman.Labels{Run: s.run.id, Stage: s.spec.Name},
 		OnWarning: j.warned, OnRetry: j.retried, OnComplete: j.completed, OnFail: j.failed,
 	})
 }

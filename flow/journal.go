@@ -208,6 +208,15 @@ func (r *Run) scopeOf(s *Stage) string {
 	return ""
 }
 
+// ages are how long the result of a job is to be kept, and how old an earlier one may be, as
+// [gearman.Task] has them.
+func (s *stageRun) ages(spec *Stage) (retain, fresh time.Duration) {
+	if s.force {
+		return s.run.retain(spec), -1
+	}
+	return s.run.retain(spec), spec.Fresh.For
+}
+
 // retain is how long a server that can is to keep the results of a stage.
 func (r *Run) retain(s *Stage) time.Duration {
 	switch {

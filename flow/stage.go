@@ -40,9 +40,7 @@ type stageRun struct {
 	parts    sync.WaitGroup // jobs that are runs of other pipelines
 	limit    int            // of unanswered jobs
 
-	force  bool          // earlier results are no answer
-	retain time.Duration // how long the server is asked to keep results
-	fresh  time.Duration // how old they may be, as gearman.Task has it
+	force bool // earlier results are no answer
 
 	completing sync.Mutex // held while a result is taken: callbacks bring some, the intake those that the journal has
 
@@ -81,10 +79,6 @@ func newStageRun(r *Run, spec *Stage) *stageRun {
 		limit:    r.runner.window(),
 	}
 	s.force = slices.Contains(r.force, spec.Name) || slices.Contains(r.force, ForceAll)
-	s.retain, s.fresh = r.retain(spec), spec.Fresh.For
-	if s.force {
-		s.fresh = -1
-	}
 	switch {
 	case r.foresight != nil:
 	case spec.MaxParallel > 0:
