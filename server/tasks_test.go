@@ -69,6 +69,7 @@ func TestSubmitTask(t *testing.T) {
 		w.expect(protocol.NoJob)
 		require.Len(t, p.list("show scheduled"), 2)
 		time.Sleep(time.Hour)
+		synctest.Wait() // the server's clock has struck too
 		got, _ = w.work()
 		require.Equal(t, later, got)
 	})
