@@ -34,7 +34,9 @@ type Concurrency struct {
 	OnConflict Conflict // empty: QueueRun
 }
 
-// Next is the first time after a moment at which a run is due, or the zero time when none ever is.
+// Next is the first time after a moment at which a run is due, or the zero time when none ever is. A line with
+// hours of its own is due once for each time that it names: when the clocks go forward over it, by as much
+// later; when they go back over it, the first time. A line for all hours goes by the hours as they pass.
 func (s *Schedule) Next(after time.Time) (time.Time, error) {
 	zone, err := time.LoadLocation(s.Timezone)
 	if err != nil {
@@ -46,11 +48,41 @@ func (s *Schedule) Next(after time.Time) (time.Time, error) {
 		if err != nil {
 			return time.Time{}, fmt.Errorf("schedule: %w", err)
 		}
-		if at := times.Next(after.In(zone)); !at.IsZero() && (next.IsZero() || at.Before(next)) {
+		if at := nextIn(zone, line, times, after); !at.IsZero() && (next.IsZero() || at.Before(next)) {
 			next = at
 		}
 	}
 	return next, nil
+}
+
+// nextIn is the next time of a line in a zone.
+func nextIn(zone *time.Location, line string, times cron.Schedule, after time.Time) time.Time {
+	fields := strings.Fields(line)
+	if line == "@hourly" || len(fields) > 1 && strings.Contains(fields[1], "*") {
+		return times.Next(after.In(zone))
+	}
+	local := after.In(zone)
+	wall := time.Date(local.Year(), local.Month(), local.Day(), local.Hour(), local.Minute(), local.Second(), 0, time.UTC)
+	for {
+		if wall = times.Next(wall); wall.IsZero() {
+			return wall
+		}
+		at := firstAt(wall, zone)
+		if at.After(after) {
+			return at
+		}
+	}
+}
+
+// firstAt is the first moment at which the clocks of a zone show a time; later by as much as they jump over it.
+func firstAt(wall time.Time, zone *time.Location) time.Time {
+	at := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), 0, 0, zone)
+	for _, back := range []time.Duration{time.Hour, 30 * time.Minute} { // by how much clocks go back
+		if before := at.Add(-back); before.Hour() == at.Hour() && before.Minute() == at.Minute() {
+			return before
+		}
+	}
+	return at
 }
 
 // parseCron reads the five fields. A zone has a key of its own, and @every counts from whenever the

@@ -41,6 +41,8 @@ func newRoot(std *streams) *cobra.Command {
 		newResultsCommand(std),
 		newRetryCommand(std, &logging),
 		newValidateCommand(std, &logging),
+		newScheduleCommand(std, &logging),
+		newBackfillCommand(std, &logging),
 		newPlanCommand(std, &logging),
 		newGraphCommand(std),
 		newTestCommand(std, &logging),

@@ -70,11 +70,12 @@ func (f *runnerFlags) start(servers []string, logger *slog.Logger) (stop func() 
 	}
 	r.Handle(worker, f.atOnce)
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
+	ended := make(chan error, 2)
 	go func() { ended <- worker.Run(ctx) }()
+	go func() { ended <- r.Watch(ctx) }()
 	return func() error {
 		cancel()
-		return errors.Join(<-ended, r.close())
+		return errors.Join(<-ended, <-ended, r.close())
 	}, nil
 }
 
