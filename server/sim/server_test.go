@@ -15,6 +15,7 @@ import (
 	"github.com/geartrain/geartrain/server"
 	"github.com/geartrain/geartrain/server/queue"
 	"github.com/geartrain/geartrain/server/servertest"
+	"github.com/geartrain/geartrain/server/store"
 )
 
 // whole is a real server over pipes, in a bubble whose time is the world's. All inputs of a batch are
@@ -22,6 +23,7 @@ import (
 type whole struct {
 	t      *testing.T
 	srv    *servertest.Server
+	kept   store.Store          // nil: it is in memory
 	wires  map[queue.Peer]*wire // nobody's is the operator's
 	news   chan struct{}        // a wire has read something since the last rest
 	checks int
@@ -31,10 +33,10 @@ type whole struct {
 // times.
 const readTimeout = 700*time.Millisecond + 17*time.Microsecond
 
-func newWhole(t *testing.T, cfg queue.Config) *whole {
-	s := &whole{t: t, wires: map[queue.Peer]*wire{}, news: make(chan struct{}, 1)}
+func newWhole(t *testing.T, cfg queue.Config, kept store.Store) *whole {
+	s := &whole{t: t, kept: kept, wires: map[queue.Peer]*wire{}, news: make(chan struct{}, 1)}
 	s.srv = servertest.Pipe(t, func(c *server.Config) {
-		c.Queue = cfg
+		c.Queue, c.Store = cfg, kept
 		c.ReadTimeout = readTimeout
 		c.MaxOutbox = 512 << 10
 	})
@@ -170,6 +172,15 @@ func (s *whole) live() (handles []string) {
 
 func (s *whole) dead() (dead []queue.DeadLetter) {
 	s.srv.View(func(state *queue.State) { dead = deadLetters(state) })
+	for i := range dead {
+		if d := &dead[i]; d.Body != 0 {
+			payload, err := s.kept.Body(d.Body)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			d.Payload = payload
+		}
+	}
 	return dead
 }
 

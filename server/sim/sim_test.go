@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/geartrain/geartrain/server/queue"
+	"github.com/geartrain/geartrain/server/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -52,7 +53,7 @@ func TestServer(t *testing.T) {
 	ran := play(t, 20, func(t *testing.T, seed uint64, run func(*testing.T, *world)) {
 		synctest.Test(t, func(t *testing.T) {
 			cfg := settings(seed)
-			sys := newWhole(t, cfg)
+			sys := newWhole(t, cfg, nil)
 			defer sys.close()
 			run(t, newWorld(seed, wide, cfg, sys, time.Now()))
 			dropped += sys.srv.Snapshot().Counters.DroppedPackets
@@ -61,6 +62,20 @@ func TestServer(t *testing.T) {
 	if ran >= enough && !t.Failed() {
 		require.NotZero(t, dropped, "no slow reader has lost a packet")
 	}
+}
+
+// TestDurableServer holds a server with a store to all that holds for one in memory.
+func TestDurableServer(t *testing.T) {
+	t.Parallel()
+	play(t, 5, func(t *testing.T, seed uint64, run func(*testing.T, *world)) {
+		synctest.Test(t, func(t *testing.T) {
+			cfg := settings(seed)
+			cfg.KeepBody = 8 // so that most payloads are read from the store
+			sys := newWhole(t, cfg, &store.Memory{})
+			defer sys.close()
+			run(t, newWorld(seed, wide, cfg, sys, time.Now()))
+		})
+	})
 }
 
 // play runs a world for each seed, and makes sure that in many of them everything has happened. It
