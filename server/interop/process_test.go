@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for something that is about to happen. Only a failing test ever
 // waits so long.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // process is a program that runs, with what it started, until it ends or the test does.
 type process struct {
