@@ -9,9 +9,10 @@ import (
 // all the rest that is done for such a packet.
 //
 //	get ──► a reader fills it ──► lend ──► hold, by each outbox that sends part of it ──► drop ──► get
+//	                                  └──► Keep, by the queue with a new job's payload ──► LetGo ──┘
 //
 // Memory is lent for the turn that handles its packet and goes round when the last one has dropped
-// it. What nobody held is left to the garbage collector, and so is all that was never lent. A part of
+// it, unless the queue has said that others may have it. What nobody held is left to the garbage collector, and so is all that was never lent. A part of
 // a packet is known by its end, which for a last argument is the packet's end. What waits to be used
 // again is not in the memory budget; two garbage collections release it.
 type bodies struct {
@@ -26,6 +27,7 @@ type loan struct {
 	memory     []byte
 	references int
 	held       bool // ever, by others than the turn
+	elsewhere  bool // others may have it who do not tell
 }
 
 // The sizes of recycled memory: eight to a doubling, so that at most an eighth is wasted.
@@ -77,7 +79,13 @@ func (b *bodies) lend(memory []byte) {
 }
 
 // hold keeps the memory that part is the end of, until drop.
-func (b *bodies) hold(part []byte) {
+func (b *bodies) hold(part []byte) { b.Keep(part) }
+
+// Keep is hold, for the queue.
+func (b *bodies) Keep(part []byte) {
+	if len(part) == 0 {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if l := b.lent[end(part)]; l != nil {
@@ -87,18 +95,26 @@ func (b *bodies) hold(part []byte) {
 }
 
 // drop undoes lend or hold.
-func (b *bodies) drop(part []byte) {
+func (b *bodies) drop(part []byte) { b.LetGo(part, true) }
+
+// LetGo undoes Keep. Unless it is to be used again, the memory is left to the garbage collector, once
+// the others have dropped it too.
+func (b *bodies) LetGo(part []byte, again bool) {
+	if len(part) == 0 {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	l := b.lent[end(part)]
 	if l == nil {
 		return
 	}
+	l.elsewhere = l.elsewhere || !again
 	if l.references--; l.references > 0 {
 		return
 	}
 	delete(b.lent, end(part))
-	if l.held {
+	if l.held && !l.elsewhere {
 		b.put(l.memory)
 	}
 }

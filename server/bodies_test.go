@@ -54,6 +54,30 @@ func TestBodiesNobodyHeldAreForgotten(t *testing.T) {
 	require.Nil(t, b.spare(40_000), "somebody may refer to it whom we do not know")
 }
 
+// What the queue kept goes round again, unless others may have it or an outbox still does.
+func TestBodiesThatTheQueueKept(t *testing.T) {
+	t.Parallel()
+	for _, again := range []bool{true, false} {
+		b := newBodies()
+		memory := b.get(40_000)
+		part := memory[100:]
+		b.lend(memory)
+		b.Keep(part)
+		b.drop(memory) // the turn is over
+		b.hold(part)   // by an outbox
+		b.LetGo(part, again)
+		require.Len(t, b.lent, 1)
+		b.drop(part)
+		require.Empty(t, b.lent)
+		if !again {
+			require.Nil(t, b.spare(40_000))
+		}
+		b.LetGo(part, again)
+		b.Keep(nil)
+		b.LetGo(nil, again)
+	}
+}
+
 // An outbox gives a body back once, whether it was written, cut off in the middle or never tried.
 func TestOutboxGivesBodiesBack(t *testing.T) {
 	t.Parallel()

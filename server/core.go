@@ -48,9 +48,11 @@ func newCore(cfg *Config) *core {
 	c := &core{
 		sooner: make(chan struct{}, 1),
 		bodies: newBodies(),
-		state:  queue.New(cfg.Queue),
 		peers:  make(map[queue.Peer]*conn),
 	}
+	of := cfg.Queue
+	of.Payloads = c.bodies
+	c.state = queue.New(of)
 	c.committer.init(cfg)
 	return c
 }

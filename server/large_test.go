@@ -43,6 +43,17 @@ func TestLargePayloadsKeepTheirBytes(t *testing.T) {
 				<-sent
 				second.Write(packet(protocol.SubmitJob, function, "key", payload))
 				second.expect(protocol.JobCreated, h)
+				if i%5 == 0 { // a worker takes it and dies
+					lost := dial(t, s)
+					lost.send(protocol.CanDo, function)
+					lost.send(protocol.GrabJob)
+					require.True(t, lost.expect(protocol.JobAssign, h, function)[2] == payload)
+					lost.Close()
+					require.Eventually(t, func() bool {
+						worker.send(protocol.GetStatus, h)
+						return worker.expect(protocol.StatusRes, h)[2] == "0"
+					}, patience, 1e6)
+				}
 				worker.send(protocol.GrabJob)
 				require.True(t, worker.expect(protocol.JobAssign, h, function)[2] == payload)
 				go worker.Write(append(packet(protocol.WorkData, h, data), packet(protocol.WorkComplete, h, payload)...))

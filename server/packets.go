@@ -31,15 +31,10 @@ func (c *conn) handle(p *protocol.Packet) {
 	}
 }
 
-// handleLarge is handle for a packet that has memory of its own. It goes round again, except that of
-// a submission, which the queue keeps for as long as it likes.
+// handleLarge is handle for a packet that has memory of its own, which goes round again.
 func (c *conn) handleLarge(p *protocol.Packet) {
 	body := c.body
 	c.body = nil
-	if submission(&c.turn.event.submit, p.Type) || p.Type == protocol.SubmitTask {
-		c.handle(p)
-		return
-	}
 	c.turn.bodies.lend(body)
 	defer c.turn.bodies.drop(body)
 	c.handle(p)

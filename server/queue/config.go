@@ -35,6 +35,10 @@ type Config struct {
 	// microseconds of its clock, so that handles of two lives never meet. Zero: 1.
 	FirstSerial uint64
 
+	// Payloads is told where the memory of payloads goes that the queue keeps without copying. It is
+	// called within [State.Apply]. Nil: nobody is.
+	Payloads Payloads
+
 	// Seed is where the jitter of delays comes from.
 	Seed uint64
 
@@ -45,6 +49,15 @@ type Config struct {
 	Policies []Policy
 
 	Limits
+}
+
+// Payloads follows the memory of owned payloads, so that it can be used again.
+type Payloads interface {
+	// Keep: the queue refers to the payload from now on, until LetGo.
+	Keep(payload []byte)
+	// LetGo: it does no longer. Only with again is that true of all to whom it gave the payload but the
+	// peers in its effects; without, a dead letter or the store may still have it.
+	LetGo(payload []byte, again bool)
 }
 
 // Limits bound what peers can make the queue hold. What is over a limit is answered with ERROR and

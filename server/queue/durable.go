@@ -205,8 +205,8 @@ func (s *State) letBodyGo(j *job) {
 	if j.body == 0 || int(j.payloadLen) <= s.cfg.KeepBody {
 		return
 	}
-	s.arena.drop(j.body)
-	j.body, j.away = 0, true
+	s.dropBody(j, false)
+	j.away = true
 	s.textBytes -= int64(j.payloadLen)
 }
 

@@ -111,10 +111,22 @@ func (s *State) remove(slot uint32, j *job) {
 	}
 	s.textBytes -= j.textBytes()
 	s.arena.drop(j.text)
-	s.arena.drop(j.body)
+	s.dropBody(j, false)
 	f := s.functionSlab.at(j.function)
 	s.jobs.drop(slot)
 	s.release(f)
+}
+
+// dropBody lets a payload go that has memory of its own. again is as in [Payloads].
+func (s *State) dropBody(j *job, again bool) {
+	if j.body == 0 {
+		return
+	}
+	if s.cfg.Payloads != nil {
+		s.cfg.Payloads.LetGo(s.payload(j), again)
+	}
+	s.arena.drop(j.body)
+	j.body = 0
 }
 
 // attach seats a client at a job.

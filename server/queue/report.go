@@ -63,8 +63,14 @@ func (s *State) report(ev *Report) {
 // complete ends a job well.
 func (s *State) complete(slot uint32, j *job, p *peer, ev *Report) {
 	s.counters.Completed++
+	again := j.record == 0 // only workers had the payload
 	after := s.keepResult(j, ev.Data)
 	s.broadcast(j, protocol.WorkComplete, after, ev.Owned, ev.Data)
+	if again && j.body != 0 {
+		s.dropBody(j, true)
+		j.away = true
+		s.textBytes -= int64(j.payloadLen)
+	}
 	s.remove(slot, j)
 	s.gate(p, after)
 }

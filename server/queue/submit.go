@@ -114,6 +114,9 @@ func (s *State) newJob(f *function, ev *Submit) (uint32, *job) {
 		j.text = s.arena.put(ev.Unique, ev.Reducer, ev.Payload)
 	case ev.Owned:
 		j.text, j.body = s.arena.put(ev.Unique, ev.Reducer), s.arena.keep(ev.Payload)
+		if s.cfg.Payloads != nil {
+			s.cfg.Payloads.Keep(ev.Payload)
+		}
 	default:
 		j.text, j.body = s.arena.put(ev.Unique, ev.Reducer), s.arena.keep(bytes.Clone(ev.Payload))
 	}
