@@ -140,7 +140,10 @@ func (l *loader) readItems(s *stageSource) {
 		}
 	}
 	s.Input.Batch = l.positive(s.fields["batch"], "batch")
-	if s.Input.Kind == Once {
+	if n := s.fields["batch"]; n != nil && s.Input.Kind == Once && s.input().Kind != Once {
+		l.add(n.span, "exclusive", fmt.Sprintf("the items of %s are those of its stage", s.title()), "write batch there")
+	}
+	if s.input().Kind == Once {
 		for _, key := range []string{"as", "batch", "discover"} {
 			if n := s.fields[key]; n != nil {
 				l.add(n.span, "missing", fmt.Sprintf(`%q is for a stage with items, and %s has none`, key, s.title()), "write for_each, matrix or stream")
