@@ -93,9 +93,26 @@ func (p *planCommand) runKept(ctx context.Context, file string, plan *flow.Plan,
 	}
 	if !p.quiet {
 		p.saySum(forecast, total, known)
-		fmt.Fprintf(p.std.err, "run it: %s\n", p.again(file, options.ScheduledAt))
+		fmt.Fprintf(p.std.err, "run it: %s%s\n", p.again(file, options.ScheduledAt), p.otherFlags())
 	}
 	return nil
+}
+
+// otherFlags are those that a run would need to do just this.
+func (p *planCommand) otherFlags() string {
+	flags := ""
+	if p.noData {
+		flags += " --no-data"
+	}
+	if p.sample > 0 {
+		flags += fmt.Sprintf(" --sample %d", p.sample)
+	}
+	for _, stage := range p.force {
+		if flags += " --force"; stage != flow.ForceAll {
+			flags += "=" + quoteWord(stage)
+		}
+	}
+	return flags
 }
 
 // forecast looks the jobs up, in the state folder and on the servers.
