@@ -236,15 +236,22 @@ func (j *job) notRetained(error) { j.putOff(gearman.JobNone) }
 
 func (j *job) function() string { return j.maker.spec.Function }
 
-// lacks reports whether the stage cannot be foreseen before need has its results, and notes that.
-func (s *stageRun) lacks(need *stageRun) bool {
-	if need.status() != pending || !slices.Contains(s.spec.Uses(s.run.plan), need.spec.Name) {
+// lacksResults reports whether the stage cannot be foreseen before others have their results, and notes which.
+// What it uses has ended when all that it needs has.
+func (s *stageRun) lacksResults() bool {
+	if s.run.foresight == nil {
 		return false
 	}
+	var after []string
+	for _, name := range s.spec.Uses(s.run.plan) {
+		if from := s.run.stage(name); from != nil && from.status() == pending {
+			after = appendNew(after, name)
+		}
+	}
 	s.mu.Lock()
-	s.foreseen.after = appendNew(s.foreseen.after, need.spec.Name)
-	s.mu.Unlock()
-	return true
+	defer s.mu.Unlock()
+	s.foreseen.after = after
+	return len(after) > 0
 }
 
 // isPending reports whether there are jobs that were put off.

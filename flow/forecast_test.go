@@ -110,7 +110,21 @@ func TestForecastOfWhatIsNotThereYet(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 2, forecast.Stages[0].New)
 	require.Equal(t, StageForecast{Stage: "b", Kind: ForeseenLater, After: []string{"a"}}, forecast.Stages[1])
-	require.Equal(t, StageForecast{Stage: "c", Kind: ForeseenLater, After: []string{"b"}}, forecast.Stages[2])
+	require.Equal(t, StageForecast{Stage: "c", Kind: ForeseenLater, After: []string{"a", "b"}}, forecast.Stages[2])
+}
+
+// A stage may use results of one that it does not wait for itself.
+func TestForecastOfResultsFromFurtherBack(t *testing.T) {
+	t.Parallel()
+	plan := &Plan{Name: "p", Stages: []Stage{
+		{Name: "a", Function: "f", Input: each(t, 2)},
+		{Name: "b", Function: "f", Needs: []string{"a"}},
+		{Name: "c", Function: "f", Needs: []string{"b"}, Args: template(t, "${{ len(stages.a.results) }}")},
+	}}
+	forecast, err := plan.Forecast(t.Context(), &Runner{}, RunOptions{}, nil)
+	require.NoError(t, err)
+	require.Equal(t, 1, forecast.Stages[1].New)
+	require.Equal(t, StageForecast{Stage: "c", Kind: ForeseenLater, After: []string{"a"}}, forecast.Stages[2])
 }
 
 func TestForecastOfWhatCannotGoWell(t *testing.T) {

@@ -166,7 +166,6 @@ func (s *stageRun) ringReaders() {
 
 // awaitNeeds waits until the stage may begin.
 func (s *stageRun) awaitNeeds(ctx context.Context) error {
-	lacking := false
 	for _, need := range s.needs {
 		select {
 		case <-need.ended:
@@ -176,15 +175,11 @@ func (s *stageRun) awaitNeeds(ctx context.Context) error {
 		if err := context.Cause(ctx); err != nil {
 			return err // it may be what ended the other stage too
 		}
-		if s.lacks(need) {
-			lacking = true
-			continue
-		}
 		if status := need.status(); !status.Good() && status != pending {
 			return fmt.Errorf("%w: %q ended with %s", ErrBlocked, need.spec.Name, status)
 		}
 	}
-	if lacking {
+	if s.lacksResults() {
 		return errPending
 	}
 	if !s.streams() {

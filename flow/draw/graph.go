@@ -131,6 +131,12 @@ func (g *graph) addEdges(p *flow.Plan, to int) {
 			g.edges = append(g.edges, edge{number(name), to, after, "after"})
 		}
 	}
+	for _, name := range used {
+		if !seen[name] && !slices.Contains(needs, name) && name != s.Name { // one that others wait for
+			seen[name] = true
+			g.edges = append(g.edges, edge{number(name), to, barrier, "barrier"})
+		}
+	}
 	if s.Discover != nil {
 		g.edges = append(g.edges, edge{to, to, discover, "discover" + limit(s)})
 	}
