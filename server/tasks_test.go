@@ -110,7 +110,7 @@ func TestAttachFindAndCancel(t *testing.T) {
 		p.send(protocol.CancelJob, h)
 		p.expect(protocol.CancelRes, h, "none")
 
-		h = p.background("f", "other", "x")
+		p.background("f", "other", "x")
 		require.Equal(t, "OK\r\n", p.admin("cancel key f other"))
 		require.Equal(t, "ERR UNKNOWN_JOB\r\n", p.admin("cancel key f other"))
 		require.Zero(t, d.records())
