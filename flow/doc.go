@@ -50,4 +50,6 @@
 // run.go is the life of a run, stage.go that of a stage; intake.go adds its jobs, answers.go takes what
 // becomes of them, order.go keeps their order, hooks.go is what is done at the end. commands.go is the
 // worker's side of run: and functions:.
+// sample.go, forecast.go and tape.go are runs of another kind: of a few items, of none, and of jobs that
+// were done before.
 package flow
