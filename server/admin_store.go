@@ -19,7 +19,7 @@ func guarantees(c *conn, _ []string) string {
 	var b strings.Builder
 	line := func(name, value string) { fmt.Fprintf(&b, "%s\t%s\n", name, oneLine(value)) }
 	stats := c.turn.storeStats()
-	if stats.Durable {
+	if stats.Durable && c.turn.failure == nil {
 		line("durable", "yes")
 		line("sync", stats.Sync)
 	} else {

@@ -266,6 +266,8 @@ func TestFailedStoreIsFinal(t *testing.T) {
 			p.expect(protocol.Error, protocol.CodeStoreFailed)
 		}
 		require.Equal(t, tries, w.count())
+		require.Contains(t, p.list("guarantees"), "state\tfailed")
+		require.Contains(t, p.list("guarantees"), "durable\tno")
 		h, _ := worker(t, s, "f").work()
 		require.NotEmpty(t, h)
 		p.submit("g", "", "foreground goes on")
