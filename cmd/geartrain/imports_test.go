@@ -31,7 +31,7 @@ type layer struct {
 }
 
 var layers = []layer{
-	{"./gearman/protocol", []string{}, []string{"net/...", "os/...", "log/...", "sync/..."}, nil,
+	{"./gearman/protocol", []string{}, []string{"net", "net/http/...", "net/rpc/...", "net/textproto", "os/...", "log/...", "sync/..."}, nil,
 		"the wire is bytes alone, so that client, server, proxies and tests can all stand on it"},
 	{"./gearman/protocol/transcript", []string{"./gearman/protocol"}, []string{"net/...", "os/...", "log/..."}, nil,
 		"conversations are played against anything, not only over sockets"},
@@ -41,8 +41,8 @@ var layers = []layer{
 		"running a program as a job needs the worker library alone"},
 	{"./gearman/load", []string{"./gearman/protocol"}, nil, []string{"./server/...", "./flow/..."},
 		"what measures servers stands on the wire alone, not on a client that would be measured too"},
-	{"./server/queue", []string{"./gearman/protocol"}, []string{"net/...", "os/...", "log/...", "sync/...", "context", "math/rand/..."}, nil,
-		"the queue is a pure state machine: no I/O, no clock, no goroutine, no chance"},
+	{"./server/queue", []string{"./gearman/protocol", "./server/store"}, []string{"net/...", "os/...", "log/...", "sync/...", "context", "math/rand", "crypto/rand"}, nil,
+		"the queue is a pure state machine: no I/O, no clock, no goroutine, no chance but that of a seed"},
 	{"./server/...", nil, nil, []string{"./gearman", "./gearman/command/...", "./flow/...", "./cmd/...", "./examples/..."},
 		"the server never imports the client; its tests do"},
 	{"./server", nil, nil, []string{"./server/web/...", "./server/servertest"},
