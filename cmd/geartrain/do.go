@@ -104,7 +104,7 @@ func interrupted(ctx context.Context, err error) error {
 	case errors.Is(err, context.Canceled):
 		return &codedError{exitInterrupted, errors.New("interrupted; the job may go on at its worker")}
 	case errors.Is(err, context.DeadlineExceeded):
-		return &codedError{exitTimeout, errors.New("gave up waiting; the job may go on at its worker")}
+		return &codedError{exitTimeout, errors.New("timed out: gave up waiting; the job may go on at its worker")}
 	}
 	return err
 }
