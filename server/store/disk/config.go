@@ -19,7 +19,7 @@ type Config struct {
 	// returns.
 	Sync Sync
 
-	// Strict: Load fails if anything is damaged, and nothing is changed.
+	// Strict: Open fails if anything is damaged, and nothing is changed. It reads the whole log for that.
 	Strict bool
 
 	// Logger hears of damage, of the progress of a long Load, and of failures. Nil: nobody does.

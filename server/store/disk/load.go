@@ -21,8 +21,10 @@ func (s *Store) Load(ctx context.Context, inline int, fn func(store.Record) erro
 	if s.loaded {
 		return errors.New("store: load: it was loaded before")
 	}
-	if err := s.replay(ctx); err != nil {
-		return err
+	if !s.cfg.Strict { // Open has done it
+		if err := s.replay(ctx); err != nil {
+			return err
+		}
 	}
 	if err := s.give(ctx, inline, fn); err != nil {
 		return err

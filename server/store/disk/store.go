@@ -57,7 +57,7 @@ type Store struct {
 const lockName = "lock"
 
 // Open takes the folder for itself and looks whether it can be read; Load reads it. It changes nothing in
-// a folder of a newer version.
+// a folder of a newer version. A strict one reads the whole log at once, and fails if anything is damaged.
 func Open(cfg Config) (*Store, error) {
 	cfg.defaults()
 	s := &Store{cfg: cfg, fs: cfg.FS, byNumber: make(map[uint32]*segment), lost: make(map[store.ID]struct{}), wake: make(chan struct{}, 1), stop: func() {}}
@@ -77,6 +77,11 @@ func Open(cfg Config) (*Store, error) {
 	s.lock = lock
 	if err := s.openSegments(); err != nil {
 		return nil, errors.Join(err, s.release())
+	}
+	if cfg.Strict { // whoever waits for the ports must not see a server that is about to refuse
+		if err := s.replay(context.Background()); err != nil {
+			return nil, errors.Join(err, s.release())
+		}
 	}
 	return s, nil
 }
