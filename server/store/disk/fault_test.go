@@ -171,6 +171,25 @@ func TestStrictRefusesDamage(t *testing.T) {
 	require.Equal(t, before, snapshot(t, fs), "nothing was changed")
 }
 
+func TestDamageOfOneHeaderIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, bit := range []int64{8 * 20, 8 * 70} {
+		fs, model := filled(t, true)
+		name := segments(t, fs)[0]
+		fs.Flip(name, bit)
+		cfg := tiny(fs)
+		cfg.Strict = true
+		_, err := disk.Open(cfg)
+		require.ErrorIs(t, err, store.ErrDamaged)
+		require.ErrorContains(t, err, "header is damaged")
+		missing, _ := damaged(t, fs, model, "one header")
+		require.Zero(t, missing, "the other copy is in order")
+		st, err := disk.Open(cfg)
+		require.NoError(t, err, "the file was written anew")
+		require.NoError(t, st.Close())
+	}
+}
+
 func TestStrictLoadsWhatIsSound(t *testing.T) {
 	t.Parallel()
 	fs, model := filled(t, true)

@@ -109,6 +109,10 @@ func (r *replay) segment(ctx context.Context, seg *segment, final bool) error {
 		r.damage = append(r.damage, Damage{File: p.name, Offset: p.end, Records: int(seg.first - s.seq - 1),
 			Reason: fmt.Sprintf("batches %d to %d are missing at the end", s.seq+1, seg.first-1)})
 	}
+	if seg.scarred {
+		seg.hurt = true
+		r.damage = append(r.damage, Damage{File: seg.name, Length: min(headerSize, seg.size), Reason: "the file's header is damaged"})
+	}
 	c := &scan{seg: seg, w: newWindow(seg, 1<<20), final: final, last: seg.first - 1}
 	c.found = func(f found) { r.take(&f) }
 	c.damage = func(d Damage) {

@@ -123,6 +123,7 @@ func (s *Store) openSegment(name string, number uint64) error {
 		return fmt.Errorf("store: %s is of version %d, and this program knows versions up to %d; nothing was changed: "+
 			"use the program that wrote it, or one of its successors", filepath.Join(s.cfg.Dir, name), newer, version)
 	}
+	seg.scarred = !ok1 || !ok2
 	if !ok1 {
 		one, ok1 = two, ok2
 	}
@@ -155,7 +156,7 @@ func (s *Store) headless() error {
 			return fmt.Errorf("store: no header in %s can be read, so nothing in it can; nothing was changed: "+
 				"restore a backup, or move its files away to begin anew: %w", s.cfg.Dir, store.ErrDamaged)
 		}
-		seg.version, seg.log, seg.beheaded = version, s.log, true
+		seg.version, seg.log = version, s.log
 		seg.sum = seg.seed()
 		if i > 0 {
 			seg.first = s.segments[i-1].first
