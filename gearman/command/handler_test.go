@@ -5,6 +5,7 @@ package command
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"strings"
@@ -90,8 +91,10 @@ func TestHandlerTimeoutKillsTheProgram(t *testing.T) {
 	set := c.NewTaskSet(t.Context())
 	set.Add(gearman.Task{Function: "hang"})
 	w.started()()
-	set.Cancel(os.ErrClosed)
-	require.ErrorIs(t, set.Wait(), os.ErrClosed)
+	set.Cancel(os.ErrClosed) // nobody waits for it any more, unless the time was over before the program spoke
+	if err := set.Wait(); !errors.Is(err, gearman.ErrTimeout) {
+		require.ErrorIs(t, err, os.ErrClosed)
+	}
 }
 
 // A worker that stops without a drain takes its programs with it.
