@@ -39,6 +39,9 @@ type CommandOptions struct {
 	// the jobs of a plan that has some fail.
 	Secrets *Secrets
 
+	// Guard ends the commands if this process is killed. Default: they go on alone then.
+	Guard *command.Guard
+
 	// Run is the id of the only run that the worker works for, when it is inside that run's process.
 	// Commands of functions then get GEARTRAIN_RUN, and GEARTRAIN_STAGE when one stage alone has the
 	// function. Default: not known.
@@ -220,7 +223,7 @@ func newCommandRunner(p *Plan, spec *Command, o CommandOptions, env map[string]T
 	c := &commandRunner{spec: spec, params: o.Params, log: o.Log, secrets: o.Secrets, names: p.Secrets, env: map[string]Template{}}
 	maps.Copy(c.env, p.Env)
 	maps.Copy(c.env, env)
-	c.program = command.Command{Dir: spec.Dir, Stderr: o.Stderr, MaxOutput: o.MaxOutput}
+	c.program = command.Command{Dir: spec.Dir, Stderr: o.Stderr, MaxOutput: o.MaxOutput, Guard: o.Guard}
 	if o.Secrets != nil {
 		c.program.Mask = o.Secrets.MaskBytes
 	}

@@ -205,7 +205,7 @@ func (e *ending) command(ctx context.Context, h *Hook, scope *Scope, report []by
 		return err
 	}
 	env = append(env, secrets...)
-	program := command.Command{Dir: h.Command.Dir, Stderr: e.run.runner.Stderr}
+	program := command.Command{Dir: h.Command.Dir, Stderr: e.run.runner.Stderr, Guard: e.run.runner.Guard}
 	if e.run.runner.Secrets != nil {
 		program.Mask = e.run.runner.Secrets.MaskBytes
 	}

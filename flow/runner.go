@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/geartrain/geartrain/gearman"
+	"github.com/geartrain/geartrain/gearman/command"
 )
 
 // Defaults of a [Runner].
@@ -37,6 +38,9 @@ type Runner struct {
 	// Stderr gets what the commands of hooks print, one Write per line from several at once, so it must be
 	// safe for concurrent use. Default: discarded.
 	Stderr io.Writer
+
+	// Guard ends the commands of hooks if this process is killed. Default: they go on alone then.
+	Guard *command.Guard
 
 	// Tape plays what became of jobs before, in tests. Default: none.
 	Tape Tape

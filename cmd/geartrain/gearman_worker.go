@@ -18,7 +18,7 @@ func (o *oldCommand) work(ctx context.Context, argv []string) error {
 	}
 	handler := o.print
 	if len(argv) > 0 {
-		program := &command.Command{Argv: argv, Stderr: o.std.err}
+		program := &command.Command{Argv: argv, Stderr: o.std.err, Guard: &command.Guard{}}
 		if err := program.Check(); err != nil {
 			return usageError("%w", err)
 		}

@@ -51,7 +51,7 @@ var layers = []layer{
 		"imports run one way"},
 	{"./flow", nil, nil, []string{"./server/..."},
 		"pipelines run on any job server"},
-	{"./flow/runs", []string{"./flow", "./gearman"}, nil, []string{"./server/..."},
+	{"./flow/runs", []string{"./flow", "./gearman", "./gearman/command"}, nil, []string{"./server/..."},
 		"the life of runs needs a client, not a server"},
 }
 

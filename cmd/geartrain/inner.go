@@ -12,6 +12,7 @@ import (
 
 	"github.com/geartrain/geartrain/flow"
 	"github.com/geartrain/geartrain/gearman"
+	"github.com/geartrain/geartrain/gearman/command"
 	"github.com/geartrain/geartrain/server"
 )
 
@@ -35,6 +36,7 @@ type inner struct {
 	servers []string
 	alone   bool // the job server is inside too, so nobody else works for it
 
+	guard                  command.Guard      // ends them if this process is killed
 	kill                   context.CancelFunc // ends running commands
 	stopWorker, stopServer context.CancelFunc
 	worker, server         sync.WaitGroup // the goroutines of each
@@ -85,6 +87,7 @@ func (in *inner) startWorker(plan *flow.Plan, commands flow.CommandOptions, conc
 			return next(ctx, job)
 		}
 	})
+	commands.Guard = &in.guard
 	flow.HandleCommands(worker, plan, commands)
 	ctx, stop := context.WithCancel(context.Background())
 	in.stopWorker = stop
@@ -106,6 +109,9 @@ func (in *inner) stop() error {
 	in.worker.Wait()
 	in.stopServer()
 	in.server.Wait()
+	if err := in.guard.Close(); err != nil {
+		in.logger.Warn("commands would have gone on if this process had been killed", "reason", err)
+	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return in.err

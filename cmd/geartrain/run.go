@@ -360,7 +360,7 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 
 	output := &resultWriter{to: r.std.out, ready: make(chan struct{})}
 	options.Output = k.keepOutput(output)
-	runner := &flow.Runner{Client: client, Secrets: r.secrets, Stderr: k.log("", "", r.said())}
+	runner := &flow.Runner{Client: client, Secrets: r.secrets, Stderr: k.log("", "", r.said()), Guard: &in.guard}
 	if in.alone {
 		options.Retain = -1 // the server ends with the run
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/geartrain/geartrain/flow/runs"
 	"github.com/geartrain/geartrain/gearman"
+	"github.com/geartrain/geartrain/gearman/command"
 )
 
 // runnerFlags say whether runs that are jobs are driven here, and how.
@@ -52,6 +53,7 @@ func (f *runnerFlags) open(servers []string, logger *slog.Logger) (*runner, erro
 	}
 	return &runner{state, client, runs.Runner{
 		State: state, Client: client, Servers: servers, Commands: f.commands, Concurrency: defaultConcurrency(), Logger: logger,
+		Guard: &command.Guard{},
 	}}, nil
 }
 

@@ -118,10 +118,10 @@ func (w *workerCommand) register(worker *gearman.Worker, argv []string) error {
 		if err != nil {
 			return err
 		}
-		flow.HandleCommands(worker, plan, flow.CommandOptions{Stderr: w.std.err, Secrets: secrets})
+		flow.HandleCommands(worker, plan, flow.CommandOptions{Stderr: w.std.err, Secrets: secrets, Guard: &command.Guard{}})
 		return nil
 	}
-	program := &command.Command{Argv: argv, Stderr: w.std.err}
+	program := &command.Command{Argv: argv, Stderr: w.std.err, Guard: &command.Guard{}}
 	if err := program.Check(); err != nil {
 		return usageError("%w", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/geartrain/geartrain/flow"
 	"github.com/geartrain/geartrain/gearman"
+	"github.com/geartrain/geartrain/gearman/command"
 )
 
 // Runner drives runs that are jobs, see [Function]. The fields must not change once it is in use.
@@ -29,6 +30,10 @@ type Runner struct {
 	// Commands says that commands of any order are run here, so that whoever can submit a job can run programs.
 	// Default: only those of files that the state folder knows.
 	Commands bool
+
+	// Guard ends the commands if this process is killed. Default: they go on alone then, beside those of whoever
+	// carries the run on.
+	Guard *command.Guard
 
 	Concurrency int          // commands of one run at once. Default: as WorkerConfig has it
 	Logger      *slog.Logger // Default: slog.Default()
@@ -155,7 +160,7 @@ func (r *Runner) run(ctx context.Context, d *Driver, o *Order, plan *flow.Plan, 
 	defer cancel(nil)
 	output := d.Output()
 	defer output.Close() // what it is worth was written
-	run, err := plan.Start(running, &flow.Runner{Client: r.Client, Secrets: secrets, Stderr: d.Log("", "", nil)}, flow.RunOptions{
+	run, err := plan.Start(running, &flow.Runner{Client: r.Client, Secrets: secrets, Stderr: d.Log("", "", nil), Guard: r.Guard}, flow.RunOptions{
 		ID: o.Run, Params: o.Params, ScheduledAt: o.ScheduledAt, Attempt: d.Record().Attempt,
 		Output: output, Journal: d, Force: r.force(d, o),
 	})
@@ -200,7 +205,7 @@ func (r *Runner) work(d *Driver, plan *flow.Plan, params map[string]any, secrets
 		return nil, fmt.Errorf("worker for the commands of %s: %w", plan.Name, err)
 	}
 	flow.HandleCommands(w, plan, flow.CommandOptions{
-		Params: params, Secrets: secrets,
+		Params: params, Secrets: secrets, Guard: r.Guard,
 		Log: func(stage, key string) io.Writer { return d.Log(stage, key, nil) },
 	})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -43,6 +43,9 @@ type Command struct {
 	// them. It may be called from more than one goroutine. Default: nothing is changed.
 	Mask func(p []byte) []byte
 
+	// Guard ends the program if this process is killed. Default: it goes on alone then, as any child does.
+	Guard *Guard
+
 	// LinesAsData sends each line of standard output as WORK_DATA as soon as it is there. The result
 	// is then empty, and MaxOutput does not apply.
 	LinesAsData bool

@@ -24,6 +24,7 @@ const (
 // process is one run of a program.
 type process struct {
 	cmd    *exec.Cmd
+	guard  *Guard
 	ctx    context.Context // the caller's, ended also by too much output
 	cancel context.CancelCauseFunc
 	grace  time.Duration
@@ -38,7 +39,7 @@ type process struct {
 
 // start starts the program. After that, wait must be called.
 func start(ctx context.Context, c *Command, in Input) (*process, error) {
-	p := &process{grace: c.grace(), copied: make(chan struct{})}
+	p := &process{guard: c.Guard, grace: c.grace(), copied: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancelCause(ctx)
 	p.output = output{limit: c.maxOutput(), stop: func() { p.cancel(ErrOutput) }}
 	p.speech = speech{progress: in.Progress, log: in.Stderr, mask: c.Mask}
@@ -80,8 +81,10 @@ func (p *process) launch() (stdin io.WriteCloser, err error) {
 	closeAll(outW, errW)
 	if err != nil {
 		closeAll(outR, errR)
+		return stdin, err
 	}
-	return stdin, err
+	p.guard.watch(p.cmd.Process.Pid)
+	return stdin, nil
 }
 
 // copy moves the three streams, each in a goroutine of its own; copied is closed when they are done.
@@ -125,6 +128,7 @@ func (p *process) wait() (Result, error) {
 	exit := p.cmd.Wait() // it also closes standard input, so its writer cannot hang
 	ended := p.settle()
 	killGroup(p.cmd)
+	p.guard.forget(p.cmd.Process.Pid)
 	p.closePipes()
 
 	result := Result{Stderr: p.speech.last()}

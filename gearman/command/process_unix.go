@@ -14,6 +14,13 @@ func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 }
 
+const canGuard = true
+
+// ownSession takes the program out of reach of the terminal.
+func ownSession(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+}
+
 // terminate sends SIGTERM to the group.
 func terminate(cmd *exec.Cmd) error {
 	err := signalGroup(cmd, syscall.SIGTERM)

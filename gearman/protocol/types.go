@@ -111,7 +111,7 @@ var kinds = [...]kind{
 
 // extensions are the packets of the extensions, from JobCancel on.
 var extensions = [...]kind{
-	JobCancel - JobCancel:  {"JOB_CANCEL", 2},
+	0:                      {"JOB_CANCEL", 2},
 	SubmitTask - JobCancel: {"SUBMIT_TASK", 4},
 	AttachJob - JobCancel:  {"ATTACH_JOB", 2},
 	CancelJob - JobCancel:  {"CANCEL_JOB", 1},

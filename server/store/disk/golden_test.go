@@ -17,8 +17,6 @@ import (
 
 var update = flag.Bool("update", false, "write the golden folders anew: only for a new version of the format")
 
-const goldenVersion = 1
-
 // goldenFolder makes a folder with everything in it that a folder can have, always the same.
 func goldenFolder(t *testing.T) (*storetest.Files, storetest.Model) {
 	fs, model := storetest.NewFiles(1), storetest.Model{}
