@@ -88,7 +88,7 @@ func TestComingAndGoing(t *testing.T) {
 	})
 	by.unimpressed(t)
 	await(t, "their descriptors are back", func() bool { return p.descriptors(t) <= files })
-	require.Empty(t, p.status(t, "nobody"), "jobs that nobody waits for")
+	await(t, "no job is left that nobody waits for", func() bool { return p.status(t, "nobody") == "" }) // the last one may still be in the backlog
 	require.Less(t, p.memory(t)-base, 32<<20)
 	p.unharmed(t)
 }
