@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -229,7 +230,8 @@ func TestErrorAtEveryOperation(t *testing.T) {
 // Where something does not fit the batch is refused, and the next one can be taken.
 func TestFullAtEveryOperation(t *testing.T) {
 	t.Parallel()
-	refused := 0
+	var refused atomic.Int64
+	t.Cleanup(func() { require.Positive(t, refused.Load(), "some batch was refused") })
 	each(t, func(n int) storetest.Fault {
 		if n%3 == 0 {
 			return storetest.Fault{At: n, Err: syscall.EFBIG}
@@ -237,7 +239,7 @@ func TestFullAtEveryOperation(t *testing.T) {
 		return storetest.Fault{At: n, Err: syscall.ENOSPC}
 	},
 		func(t *testing.T, fs *storetest.Files, r *run, err error, n int) {
-			refused += r.refused
+			refused.Add(int64(r.refused))
 			if err != nil && r.st != nil && !errors.Is(err, store.ErrFailed) {
 				require.True(t, files.Full(err), "operation %d: %v", n, err)
 			}
