@@ -218,19 +218,7 @@ func numberOf(payload []byte) (int, error) {
 }
 
 // submit sends background jobs, several at a time, until stop is closed.
-func (l *ledger) submit(s *mortal, stop chan struct{}) {
-	for {
-		select {
-		case <-stop:
-			return
-		default:
-		}
-		if c := s.dial(); c != nil {
-			l.submitTo(c, stop)
-			c.Close()
-		}
-	}
-}
+func (l *ledger) submit(s *mortal, stop chan struct{}) { s.talk(stop, l.submitTo) }
 
 func (l *ledger) submitTo(c *talker, stop chan struct{}) {
 	for {
@@ -269,7 +257,10 @@ func (l *ledger) submitTo(c *talker, stop chan struct{}) {
 }
 
 // work takes jobs until stop is closed.
-func (l *ledger) work(s *mortal, stop chan struct{}) {
+func (l *ledger) work(s *mortal, stop chan struct{}) { s.talk(stop, l.workFor) }
+
+// talk dials again and again, each life of the server being another connection, until stop is closed.
+func (s *mortal) talk(stop chan struct{}, over func(*talker, chan struct{})) {
 	for {
 		select {
 		case <-stop:
@@ -277,7 +268,7 @@ func (l *ledger) work(s *mortal, stop chan struct{}) {
 		default:
 		}
 		if c := s.dial(); c != nil {
-			l.workFor(c, stop)
+			over(c, stop)
 			c.Close()
 		}
 	}
