@@ -23,6 +23,9 @@ const minConcurrency = 4
 // drainForever is how long a drain waits for commands: until they end or are killed.
 const drainForever = 365 * 24 * time.Hour
 
+// drainSettles bounds how long results take from a worker to a client that are in this process too.
+const drainSettles = 5 * time.Second
+
 func defaultConcurrency() int { return max(2*runtime.GOMAXPROCS(0), minConcurrency) }
 
 // inner is what a run brings along: a job server unless others were named, and a worker for the
@@ -40,6 +43,7 @@ type inner struct {
 	kill                   context.CancelFunc // ends running commands
 	stopWorker, stopServer context.CancelFunc
 	worker, server         sync.WaitGroup // the goroutines of each
+	jobs                   *server.Server // where the jobs are; nil unless alone
 	running                atomic.Int32   // commands
 
 	mu  sync.Mutex // guards err
@@ -60,7 +64,7 @@ func (in *inner) startServer() error {
 	if err != nil {
 		return err
 	}
-	in.servers = []string{listeners[0].Addr().String()}
+	in.servers, in.jobs = []string{listeners[0].Addr().String()}, srv
 	ctx, stop := context.WithCancel(context.Background())
 	in.stopServer = stop
 	in.server.Go(func() { in.note(srv.Serve(ctx, listeners...)) })
@@ -95,10 +99,20 @@ func (in *inner) startWorker(plan *flow.Plan, commands flow.CommandOptions, conc
 	return nil
 }
 
-// drain lets no new command begin and waits for those that run.
-func (in *inner) drain() {
+// drain lets no new command begin, and waits for those that run and until client has what they gave.
+func (in *inner) drain(client *gearman.Client) {
 	in.stopWorker()
 	in.worker.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), drainSettles)
+	defer cancel()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for in.jobs.Snapshot().Levels.Running > 0 && ctx.Err() == nil {
+		<-look.C // the worker's last words are on their way to the server
+	}
+	if _, err := client.Echo(ctx, nil); err != nil { // it comes after all results
+		in.logger.Warn("the last results may be lost, and their jobs run again", "error", err)
+	}
 }
 
 // stop ends the commands that still run, with all they started, and then the server. It returns the

@@ -382,7 +382,8 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 		output.before = func() {}
 	}
 	close(output.ready)
-	signals := &signalWatch{run: run, say: r.std.err, cancel: cancel, grace: r.grace}
+	again := r.again(file, run.ScheduledAt())
+	signals := &signalWatch{run: run, client: client, say: r.std.err, again: again, cancel: cancel, grace: r.grace}
 	if in.alone && !r.noWorkers {
 		signals.inside = in
 	}
@@ -403,9 +404,9 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 		}
 	}
 	if r.sample > 0 && err == nil && !r.quiet {
-		fmt.Fprintf(r.std.err, "a sample; all of it, with the same keys: %s\n", r.again(file, run.ScheduledAt()))
+		fmt.Fprintf(r.std.err, "a sample; all of it, with the same keys: %s\n", again)
 	}
-	return r.verdict(report, err, signal, r.again(file, run.ScheduledAt()))
+	return r.verdict(report, err, signal, again)
 }
 
 // again is the command that goes on with this very run.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/gearman"
 )
 
 // errCancelled is why running jobs are given up after the second signal or the time of grace.
@@ -27,8 +28,10 @@ var errCancelled = errors.New("cancelled")
 // were submitted.
 type signalWatch struct {
 	run    *flow.Run
+	client *gearman.Client
 	inside *inner // nil: server or workers are elsewhere
 	say    io.Writer
+	again  string // the command that goes on with the run
 	cancel context.CancelCauseFunc
 	grace  time.Duration
 
@@ -47,13 +50,15 @@ func (w *signalWatch) start() {
 
 func (w *signalWatch) watch() {
 	var over <-chan time.Time
-	for count := 1; ; count++ {
+	var drained <-chan struct{}
+	done := w.done
+	for count := 0; done != nil || drained != nil; {
 		select {
 		case sig := <-w.signals:
-			switch count {
+			switch count++; count {
 			case 1:
 				w.first = sig
-				w.drain()
+				drained = w.drain()
 				if sig == syscall.SIGTERM {
 					over = time.After(w.grace)
 				}
@@ -61,37 +66,44 @@ func (w *signalWatch) watch() {
 				fmt.Fprintln(w.say, "cancelling; press again to leave at once")
 				w.cancel(errCancelled)
 			default:
+				fmt.Fprintln(w.say, continueWith(w.again))
 				os.Exit(int(signalCode(w.first)))
 			}
 		case <-over:
 			w.cancel(errCancelled)
-		case <-w.done:
-			return
+		case <-drained:
+			w.cancel(flow.ErrDrained)
+			drained = nil
+		case <-done:
+			done = nil
 		}
 	}
 }
 
-func (w *signalWatch) drain() {
+// drain begins the end. What it returns is closed when the commands have ended, where that can be seen.
+func (w *signalWatch) drain() <-chan struct{} {
 	w.run.Drain()
-	open := openJobs(w.run)
-	if w.inside != nil {
-		open = int(w.inside.running.Load())
-		w.idle.Go(func() { // ends at the latest when the run has, and inner.stop kills what runs
-			w.inside.drain()
-			w.cancel(flow.ErrDrained)
-		})
+	if w.inside == nil {
+		fmt.Fprintf(w.say, "draining %d jobs, press again to cancel\n", openJobs(w.run))
+		return nil
 	}
-	fmt.Fprintf(w.say, "draining %d jobs, press again to cancel\n", open)
+	fmt.Fprintf(w.say, "draining %d jobs, press again to cancel\n", w.inside.running.Load())
+	drained := make(chan struct{})
+	go func() { // ends at the latest when the run has, and stop kills what runs
+		w.inside.drain(w.client)
+		close(drained)
+	}()
+	return drained
 }
 
 // stop ends the watch and returns the signal that ended the run, nil for none.
 func (w *signalWatch) stop() os.Signal {
-	signal.Stop(w.signals)
-	close(w.done)
-	if w.first != nil && w.inside != nil {
+	if w.inside != nil {
 		w.inside.kill() // the run has ended: nobody waits for what may still be draining
 	}
+	close(w.done)
 	w.idle.Wait()
+	signal.Stop(w.signals)
 	return w.first
 }
 

@@ -18,16 +18,13 @@ func (r *runCommand) verdict(report *flow.Report, err error, signal os.Signal, a
 	}
 	switch {
 	case signal != nil && err != nil:
-		fmt.Fprintf(r.std.err, "continue with: %s\n", again)
-		return &codedError{signalCode(signal), fmt.Errorf("the run was ended by a signal (%s)", signal)}
+		return &codedError{signalCode(signal), fmt.Errorf("the run was ended by a signal (%s)\n%s", signal, continueWith(again))}
 	case errors.Is(err, syscall.EPIPE):
 		return nil // whoever read the output has seen enough
 	case errors.Is(err, flow.ErrRunTimeout):
-		fmt.Fprintf(r.std.err, "continue with: %s\n", again)
-		return &codedError{exitTimeout, err}
+		return &codedError{exitTimeout, fmt.Errorf("%w\n%s", err, continueWith(again))}
 	case err != nil && unreachable(report):
-		fmt.Fprintf(r.std.err, "continue with: %s\n", again)
-		return &codedError{exitNoServer, err}
+		return &codedError{exitNoServer, fmt.Errorf("%w\n%s", err, continueWith(again))}
 	case err != nil:
 		return err
 	case report.Status == flow.Partial && r.strict:
@@ -37,6 +34,9 @@ func (r *runCommand) verdict(report *flow.Report, err error, signal os.Signal, a
 	}
 	return nil
 }
+
+// continueWith is the last line of a run that can be carried on.
+func continueWith(again string) string { return "continue with: " + again }
 
 // sayTouched says what starting a run again came to.
 func (r *runCommand) sayTouched(report *flow.Report) {
