@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/geartrain/geartrain/flow/value"
 	"github.com/geartrain/geartrain/gearman"
 	"github.com/geartrain/geartrain/gearman/command"
 )
@@ -291,7 +292,7 @@ func (c *commandRunner) place(run string) (env []string) {
 // argumentsValue is a payload as expressions see it. Whether it was sent as text or as JSON is not
 // said, so a map or a list is taken as such, and all else is text.
 func argumentsValue(args []byte) any {
-	v, err := DecodeJSON(args)
+	v, err := value.DecodeJSON(args)
 	if err != nil {
 		return string(args)
 	}

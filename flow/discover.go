@@ -1,6 +1,10 @@
 package flow
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/geartrain/geartrain/flow/value"
+)
 
 // discoverTemplates are the templates of a Discover, which see the item and its result.
 func discoverTemplates(d *Discover) []Template {
@@ -89,7 +93,7 @@ func holds(t Template, scope *Scope) (bool, error) {
 	case nil:
 		return false, nil
 	}
-	return false, fmt.Errorf("if: want true or false, not %s", describe(v))
+	return false, fmt.Errorf("if: want true or false, not %s", value.Describe(v))
 }
 
 // moreItems asks the Go form.
@@ -100,7 +104,7 @@ func moreItems(d *Discover, result item) ([]item, error) {
 	}
 	items := make([]item, len(more))
 	for i, raw := range more {
-		v, err := DecodeJSON(raw)
+		v, err := value.DecodeJSON(raw)
 		if err != nil {
 			return nil, err
 		}
@@ -148,7 +152,7 @@ func evaluatedMembers(with map[string]any, scope *Scope) (map[string]any, error)
 func merged(v any, members map[string]any) (any, error) {
 	old, ok := v.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("with: a new item must be a map, not %s", describe(v))
+		return nil, fmt.Errorf("with: a new item must be a map, not %s", value.Describe(v))
 	}
 	out := make(map[string]any, len(old)+len(members))
 	for name, v := range old {

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/geartrain/geartrain/flow/value"
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // The limits of a pipeline file.
@@ -67,7 +69,7 @@ func (n *node) describe() string {
 	case mapNode:
 		return "a map"
 	}
-	return describe(n.value)
+	return value.Describe(n.value)
 }
 
 func (n *node) isNull() bool { return n.kind == scalarNode && n.value == nil }
@@ -246,9 +248,6 @@ func (b *documentBuilder) checkTag(y *yaml.Node, n *node) {
 	b.problems.add(n.span, "type", fmt.Sprintf("the tag %q is not supported", y.Tag), "values have the types of JSON")
 }
 
-// jsonNumber is how a number looks in JSON; 010, 1_000, .5 and 0x1F do not.
-var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
-
 // scalar takes JSON's types by our own rules: what is not exactly null, true, false or a JSON number
 // is text. Dates, yes and 010 are text.
 func (b *documentBuilder) scalar(y *yaml.Node, n *node) {
@@ -270,10 +269,10 @@ func (b *documentBuilder) scalar(y *yaml.Node, n *node) {
 	case "true", "false":
 		n.value = y.Value == "true"
 	default:
-		if !jsonNumber.MatchString(y.Value) {
+		if !value.IsNumber(y.Value) {
 			return
 		}
-		v, err := normalizeNumber(json.Number(y.Value))
+		v, err := value.NormalizeNumber(json.Number(y.Value))
 		if err != nil {
 			b.problems.add(n.span, "value", err.Error(), "quote it if it is text")
 			return
@@ -302,7 +301,7 @@ func (b *documentBuilder) mapping(y *yaml.Node, n *node, depth int) {
 		}
 		if before := first[key.text]; before != nil {
 			b.problems.add(key.span, "duplicate-key",
-				fmt.Sprintf("key %q is already at line %d, column %d", shorten(key.text, 60), before.span.line, before.span.column), "")
+				fmt.Sprintf("key %q is already at line %d, column %d", wording.Shorten(key.text, 60), before.span.line, before.span.column), "")
 			continue
 		}
 		first[key.text] = key

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/geartrain/geartrain/flow/value"
 	"github.com/geartrain/geartrain/gearman"
 )
 
@@ -68,7 +69,7 @@ func found[T, Out any](result []byte, more func(Out) iter.Seq[T]) ([][]byte, err
 	}
 	var all [][]byte
 	for v := range more(out) {
-		raw, err := EncodeJSON(v)
+		raw, err := value.EncodeJSON(v)
 		if err != nil {
 			return nil, err
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"unicode/utf8"
+
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // envelope is the payload of a job whose stage brings its own command. It carries values and never
@@ -108,7 +110,7 @@ func (m *commandMaker) environ(scope *Scope) (map[string]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("env: %s: %w", name, err)
 		}
-		if env[name], err = Text(v); err != nil {
+		if env[name], err = value.Text(v); err != nil {
 			return nil, fmt.Errorf("env: %s: %w", name, err)
 		}
 	}
@@ -146,7 +148,7 @@ func argvValues(argv []Template, scope *Scope) ([]string, error) {
 			if err != nil {
 				return nil, err
 			}
-			text, err := Text(v)
+			text, err := value.Text(v)
 			if err != nil {
 				return nil, err
 			}

@@ -14,6 +14,8 @@ import (
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/vm"
+
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // The bounds of one expression. Its length and nodes are those of the source; list elements are all
@@ -110,7 +112,7 @@ func (x *expression) eval(values map[string]any) (any, error) {
 			return nil, err
 		}
 	}
-	v, err = normalize(v, 0)
+	v, err = value.Normalize(v)
 	if err != nil {
 		return nil, &ExpressionError{Message: err.Error()}
 	}

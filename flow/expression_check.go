@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
+
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // maxPredicates is how deep predicates may be nested: filter(a, any(b, ...)) is two.
@@ -142,7 +144,7 @@ func (c *expressionCheck) unknown(n *ast.IdentifierNode) {
 	}
 	known := slices.Clone(c.allowed)
 	sort.Strings(known)
-	hint := didYouMean(name, known)
+	hint := wording.DidYouMean(name, known)
 	if hint == "" && len(known) > 0 {
 		hint = "known here: " + strings.Join(known, ", ")
 	}
@@ -228,7 +230,7 @@ func (c *expressionCheck) unknownFunction(n ast.Node, name string) {
 		known = append(known, respelledMessage(f))
 	}
 	sort.Strings(known)
-	hint := didYouMean(name, known)
+	hint := wording.DidYouMean(name, known)
 	if hint == "" {
 		hint = "the functions are " + strings.Join(known, " ")
 	}

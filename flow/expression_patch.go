@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/expr-lang/expr/ast"
+
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // The functions that a patch puts into an expression. No author can write their names.
@@ -33,7 +35,7 @@ func patchFunctions() map[string]func(...any) (any, error) {
 			text, isText := args[0].(string)
 			pattern, isText2 := args[1].(string)
 			if !isText || !isText2 {
-				return nil, fmt.Errorf("matches wants two texts, not %s and %s", describe(args[0]), describe(args[1]))
+				return nil, fmt.Errorf("matches wants two texts, not %s and %s", value.Describe(args[0]), value.Describe(args[1]))
 			}
 			return w.matches(text, pattern)
 		}),

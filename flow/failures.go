@@ -8,11 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/geartrain/geartrain/flow/value"
+	"github.com/geartrain/geartrain/flow/wording"
 	"github.com/geartrain/geartrain/gearman"
 )
 
@@ -63,7 +66,7 @@ func (f *failures) add(failure JobFailure) error {
 		f.first = append(f.first, failure)
 	}
 	f.group(failure)
-	record, err := EncodeJSON(failure)
+	record, err := value.EncodeJSON(failure)
 	if err != nil {
 		return err
 	}
@@ -73,7 +76,7 @@ func (f *failures) add(failure JobFailure) error {
 
 func (f *failures) group(failure JobFailure) {
 	message, _, _ := strings.Cut(failure.Message, "\n")
-	message = shorten(message, 200)
+	message = wording.Shorten(message, 200)
 	common := withoutItem(message, failure.Item)
 	id := failure.Reason + "\x00" + common
 	group := f.reasons[id]
@@ -94,7 +97,7 @@ func (f *failures) group(failure JobFailure) {
 // withoutItem is the message with … in place of what it says of the item, such as its address: then messages
 // that differ in nothing else are one reason.
 func withoutItem(message string, item json.RawMessage) string {
-	v, err := DecodeJSON(item)
+	v, err := value.DecodeJSON(item)
 	if err != nil {
 		return message
 	}
@@ -112,7 +115,7 @@ const maxItemTexts = 20
 func itemTexts(v any, texts []string) []string {
 	switch v := v.(type) {
 	case map[string]any:
-		for _, name := range sortedKeys(v) {
+		for _, name := range slices.Sorted(maps.Keys(v)) {
 			texts = itemTexts(v[name], texts)
 		}
 	case []any:
@@ -121,7 +124,7 @@ func itemTexts(v any, texts []string) []string {
 		}
 	case nil, bool:
 	default:
-		if text, err := Text(v); err == nil && len(text) > 1 && len(texts) < maxItemTexts {
+		if text, err := value.Text(v); err == nil && len(text) > 1 && len(texts) < maxItemTexts {
 			texts = append(texts, text)
 		}
 	}
@@ -196,7 +199,7 @@ func (f *failures) values() (map[int]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if at[int(place)], err = DecodeJSON(p); err != nil {
+		if at[int(place)], err = value.DecodeJSON(p); err != nil {
 			return nil, err
 		}
 		pos = next

@@ -8,13 +8,15 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // Format is the plan as indented JSON, the same for equal plans, whatever form they were written in.
 // Names are as in YAML, durations are text, templates stand as they were written, and what has its
 // zero value is left out.
 func Format(p *Plan) (string, error) {
-	text, err := EncodeJSON(plain(reflect.ValueOf(*p)))
+	text, err := value.EncodeJSON(plain(reflect.ValueOf(*p)))
 	if err != nil {
 		return "", fmt.Errorf("format plan %s: %w", p.Name, err)
 	}
@@ -28,7 +30,7 @@ func Format(p *Plan) (string, error) {
 
 // MarshalJSON gives the plan as [Format] does, on one line.
 func (p *Plan) MarshalJSON() ([]byte, error) {
-	return EncodeJSON(plain(reflect.ValueOf(*p)))
+	return value.EncodeJSON(plain(reflect.ValueOf(*p)))
 }
 
 // String is the kind as a word.

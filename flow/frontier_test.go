@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/geartrain/geartrain/flow/value"
 	"github.com/geartrain/geartrain/gearman"
 )
 
@@ -116,7 +117,7 @@ func (s site) answer(payload string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text, err := EncodeJSON(map[string]any{"page": page, "links": s.links[page]})
+	text, err := value.EncodeJSON(map[string]any{"page": page, "links": s.links[page]})
 	return string(text), err
 }
 

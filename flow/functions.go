@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // expressionFunction is a function that expressions may call. All are pure. Of the work, do draws what
@@ -48,7 +50,7 @@ func normalizeCounted(w *work, v any) (any, error) {
 	if err := w.weigh(v, someBytes); err != nil {
 		return nil, err
 	}
-	return normalize(v, 0)
+	return value.Normalize(v)
 }
 
 // expressionFunctions is the table of all functions by name.
@@ -93,7 +95,7 @@ func expressionFunctions() map[string]expressionFunction {
 
 // wrongType says what a function wanted and what it was given.
 func wrongType(function, wanted string, got any) error {
-	return fmt.Errorf("%s wants %s, not %s", function, wanted, describe(got))
+	return fmt.Errorf("%s wants %s, not %s", function, wanted, value.Describe(got))
 }
 
 func textArgument(function string, v any) (string, error) {
@@ -132,7 +134,7 @@ func fieldsOf(function string, args []any) ([]any, error) {
 	for i, v := range list {
 		m, ok := v.(map[string]any)
 		if !ok {
-			return nil, fmt.Errorf("%s: element %d is %s and has no %q", function, i, describe(v), field)
+			return nil, fmt.Errorf("%s: element %d is %s and has no %q", function, i, value.Describe(v), field)
 		}
 		out[i] = m[field]
 	}
@@ -149,8 +151,8 @@ func add(a, b any) (any, error) {
 		}
 		return nil, fmt.Errorf("the sum is larger than whole numbers go")
 	}
-	f, ok := number(a)
-	g, ok2 := number(b)
+	f, ok := value.Number(a)
+	g, ok2 := value.Number(b)
 	if !ok || !ok2 {
 		return nil, wrongType("sum", "numbers", firstNonNumber(a, b))
 	}
@@ -161,20 +163,10 @@ func add(a, b any) (any, error) {
 }
 
 func firstNonNumber(a, b any) any {
-	if _, ok := number(a); !ok {
+	if _, ok := value.Number(a); !ok {
 		return a
 	}
 	return b
-}
-
-func number(v any) (float64, bool) {
-	switch v := v.(type) {
-	case int:
-		return float64(v), true
-	case float64:
-		return v, true
-	}
-	return 0, false
 }
 
 // compare orders two numbers or two texts.
@@ -184,10 +176,10 @@ func compare(function string, a, b any) (int, error) {
 	if isText && isText2 {
 		return cmp.Compare(x, y), nil
 	}
-	f, ok := number(a)
-	g, ok2 := number(b)
+	f, ok := value.Number(a)
+	g, ok2 := value.Number(b)
 	if !ok || !ok2 {
-		return 0, fmt.Errorf("%s cannot order %s and %s", function, describe(a), describe(b))
+		return 0, fmt.Errorf("%s cannot order %s and %s", function, value.Describe(a), value.Describe(b))
 	}
 	if m, ok := a.(int); ok {
 		if n, ok := b.(int); ok {

@@ -6,6 +6,8 @@ import (
 	"sort"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 func lengthOf(_ *work, args []any) (any, error) {
@@ -138,7 +140,7 @@ func uniqueOf(w *work, args []any) (any, error) {
 		if err := w.weigh(v, allBytes); err != nil {
 			return nil, err
 		}
-		canonical, err := Canonical(v)
+		canonical, err := value.Canonical(v)
 		if err != nil {
 			return nil, err
 		}
@@ -253,7 +255,7 @@ func containsValue(w *work, list []any, v any) (any, error) {
 	if err := w.weigh(v, allBytes); err != nil {
 		return nil, err
 	}
-	want, err := Canonical(v)
+	want, err := value.Canonical(v)
 	if err != nil {
 		return nil, err
 	}
@@ -261,7 +263,7 @@ func containsValue(w *work, list []any, v any) (any, error) {
 		if err := w.weigh(element, allBytes); err != nil {
 			return nil, err
 		}
-		got, err := Canonical(element)
+		got, err := value.Canonical(element)
 		if err != nil {
 			return nil, err
 		}

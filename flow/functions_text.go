@@ -9,6 +9,9 @@ import (
 	"path"
 	"regexp"
 	"strings"
+
+	"github.com/geartrain/geartrain/flow/value"
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // linesOf is the lines of a text, without their ends; a final newline begins no further line.
@@ -67,7 +70,7 @@ func joinOf(w *work, args []any) (any, error) {
 		if err := w.weigh(v, allBytes); err != nil {
 			return nil, err
 		}
-		text, err := Text(v)
+		text, err := value.Text(v)
 		if err != nil {
 			return nil, err
 		}
@@ -142,7 +145,7 @@ func hostOf(_ *work, args []any) (any, error) {
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.Hostname() == "" {
-		return nil, fmt.Errorf("host wants an address such as https://example.org/a, not %q", shorten(address, 60))
+		return nil, fmt.Errorf("host wants an address such as https://example.org/a, not %q", wording.Shorten(address, 60))
 	}
 	return strings.ToLower(u.Hostname()), nil
 }
@@ -170,7 +173,7 @@ func formatOf(w *work, args []any) (any, error) {
 			return "%"
 		}
 		if next == len(rest) {
-			err = fmt.Errorf("format has more verbs than values: %q", shorten(layout, 60))
+			err = fmt.Errorf("format has more verbs than values: %q", wording.Shorten(layout, 60))
 			return ""
 		}
 		next++
@@ -189,7 +192,7 @@ func formatOf(w *work, args []any) (any, error) {
 func formatOne(verb string, v any) (string, error) {
 	switch verb[len(verb)-1] {
 	case 's', 'q', 'v':
-		text, err := Text(v)
+		text, err := value.Text(v)
 		return fmt.Sprintf(verb, text), err
 	case 'd', 'x':
 		if f, ok := v.(float64); ok && f == float64(int(f)) {
@@ -203,7 +206,7 @@ func formatOne(verb string, v any) (string, error) {
 		}
 		return "", wrongType("format with "+verb, "a whole number", v)
 	case 'f', 'e', 'g':
-		f, ok := number(v)
+		f, ok := value.Number(v)
 		if !ok {
 			return "", wrongType("format with "+verb, "a number", v)
 		}
@@ -220,7 +223,7 @@ func fromJSON(w *work, args []any) (any, error) {
 	if err := w.draw(len(text) * 8); err != nil {
 		return nil, err
 	}
-	return DecodeJSON([]byte(text))
+	return value.DecodeJSON([]byte(text))
 }
 
 // toJSON is on one line with keys in order.
@@ -228,7 +231,7 @@ func toJSON(w *work, args []any) (any, error) {
 	if err := w.weigh(args[0], allBytes); err != nil {
 		return nil, err
 	}
-	text, err := EncodeJSON(args[0])
+	text, err := value.EncodeJSON(args[0])
 	if err != nil {
 		return nil, err
 	}
@@ -240,7 +243,7 @@ func hashOf(w *work, args []any) (any, error) {
 	if err := w.weigh(args[0], allBytes); err != nil {
 		return nil, err
 	}
-	text, err := Canonical(args[0])
+	text, err := value.Canonical(args[0])
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // dateOf writes a time with YYYY MM DD HH mm ss, after moving it by a duration. A time is text: a
@@ -44,7 +46,7 @@ func parseTime(text string) (time.Time, string, error) {
 			return at, layout, nil
 		}
 	}
-	return time.Time{}, "", fmt.Errorf("%q is neither a date such as 2026-01-31 nor a time such as 2026-01-31T02:30:00Z", shorten(text, 60))
+	return time.Time{}, "", fmt.Errorf("%q is neither a date such as 2026-01-31 nor a time such as 2026-01-31T02:30:00Z", wording.Shorten(text, 60))
 }
 
 func writeTime(at time.Time, form string) string {
@@ -91,7 +93,7 @@ func durationOf(_ *work, args []any) (any, error) {
 // ParseDuration reads a duration as pipelines write it: as Go does, and with d for days of 24
 // hours: 90s, 1h30m, 2d, 1d12h. It is never negative.
 func ParseDuration(text string) (time.Duration, error) {
-	wrong := fmt.Errorf("%q is not a duration; write 90s, 5m, 1h30m or 2d", shorten(text, 40))
+	wrong := fmt.Errorf("%q is not a duration; write 90s, 5m, 1h30m or 2d", wording.Shorten(text, 40))
 	rest, days := text, time.Duration(0)
 	if before, after, ok := strings.Cut(text, "d"); ok {
 		n, err := strconv.ParseUint(before, 10, 16)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/geartrain/geartrain/flow/value"
+	"github.com/geartrain/geartrain/flow/wording"
 	"github.com/geartrain/geartrain/gearman"
 	"github.com/geartrain/geartrain/gearman/command"
 )
@@ -146,7 +148,7 @@ func (e *ending) hook(h *Hook, place string) error {
 	timeout := cmp.Or(h.Timeout, DefaultHookTimeout)
 	ctx, cancel := context.WithTimeoutCause(e.run.hooks, timeout, fmt.Errorf("not done after %s", timeout))
 	defer cancel()
-	report, err := EncodeJSON(e.report)
+	report, err := value.EncodeJSON(e.report)
 	if err != nil {
 		return err
 	}
@@ -177,13 +179,13 @@ func (h *Hook) String() string {
 		return h.Function
 	case h.Command.Script != "":
 		line, _, _ := strings.Cut(strings.TrimSpace(h.Command.Script), "\n")
-		return shorten(line, 100)
+		return wording.Shorten(line, 100)
 	}
 	words := make([]string, len(h.Command.Argv))
 	for i, t := range h.Command.Argv {
 		words[i] = t.String()
 	}
-	return shorten(strings.Join(words, " "), 100)
+	return wording.Shorten(strings.Join(words, " "), 100)
 }
 
 // command runs a hook in this process. What it prints is log: the standard output belongs to the

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/geartrain/geartrain/flow/value"
 	"github.com/geartrain/geartrain/gearman/protocol"
 )
 
@@ -72,7 +73,7 @@ func (s *stageRun) valueItems(in *Input) iter.Seq2[incoming, error] {
 		}
 		return fails(fmt.Errorf("for_each: %d is no number of items", v))
 	}
-	return fails(fmt.Errorf("for_each: want a list, a map or a whole number, not %s", describe(v)))
+	return fails(fmt.Errorf("for_each: want a list, a map or a whole number, not %s", value.Describe(v)))
 }
 
 func pairs(m map[string]any) iter.Seq[any] {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // item is what a job is made for, and also what it is given: some text, or a JSON value. It is kept
@@ -28,7 +30,7 @@ func itemOf(v any) (item, error) {
 	if text, ok := v.(string); ok {
 		return item{[]byte(text), textItem}, nil
 	}
-	raw, err := EncodeJSON(v)
+	raw, err := value.EncodeJSON(v)
 	return item{raw, jsonItem}, err
 }
 
@@ -40,7 +42,7 @@ func (it item) value() (any, error) {
 	case textItem:
 		return string(it.raw), nil
 	}
-	return DecodeJSON(it.raw)
+	return value.DecodeJSON(it.raw)
 }
 
 // elements are the items of a list.
@@ -48,7 +50,7 @@ func (it item) elements() ([]item, error) {
 	v, err := it.value()
 	list, ok := v.([]any)
 	if err == nil && !ok {
-		err = fmt.Errorf("flatten: want a list, not %s", describe(v))
+		err = fmt.Errorf("flatten: want a list, not %s", value.Describe(v))
 	}
 	items := make([]item, len(list))
 	for i := range list {
@@ -67,7 +69,7 @@ func (it item) appendJSON(dst []byte) ([]byte, error) {
 	case jsonItem:
 		return append(dst, it.raw...), nil
 	}
-	text, err := EncodeJSON(string(it.raw))
+	text, err := value.EncodeJSON(string(it.raw))
 	return append(dst, text...), err
 }
 
@@ -87,7 +89,7 @@ func (e Encoding) read(p []byte) (item, error) {
 		if json.Valid(p) && isPlainJSON(p) {
 			return item{p, jsonItem}, nil
 		}
-		_, err := DecodeJSON(p)
+		_, err := value.DecodeJSON(p)
 		return item{p, jsonItem}, err
 	case LinesOutput:
 		return itemOf(Lines(string(p)))
@@ -115,7 +117,7 @@ func isPlainJSON(p []byte) bool {
 		case c == ',':
 			digits = 0
 		}
-		if depth > maxDepth || digits > 300 {
+		if depth > value.MaxDepth || digits > 300 {
 			return false
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 func TestJSONResultsAreValues(t *testing.T) {
@@ -15,7 +17,7 @@ func TestJSONResultsAreValues(t *testing.T) {
 		`["` + strings.Repeat("]", 300) + `",` + nested(250) + `]`, `["\"[",` + nested(100) + `]`, `{`, ``, `1 2`, `nul`,
 		strings.Repeat("9", 400), strings.Repeat("9", 400) + ".5", `[0.` + strings.Repeat("1", 299) + `,` + strings.Repeat("1", 299) + `]`,
 	} {
-		_, want := DecodeJSON([]byte(text))
+		_, want := value.DecodeJSON([]byte(text))
 		it, err := JSONOutput.read([]byte(text))
 		require.Equal(t, want == nil, err == nil, "%.40s: %v", text, want)
 		if err == nil {

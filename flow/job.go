@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/geartrain/geartrain/flow/value"
 	"github.com/geartrain/geartrain/gearman"
 )
 
@@ -161,7 +162,7 @@ func (s *Stage) priority(scope *Scope) (gearman.Priority, error) {
 	if err != nil {
 		return s.Priority, err
 	}
-	text, err := Text(v)
+	text, err := value.Text(v)
 	if err != nil {
 		return s.Priority, err
 	}
@@ -194,7 +195,7 @@ func (m *jobMaker) group(j *job) (string, error) {
 	if err != nil {
 		return "", &jobError{"template", fmt.Errorf("rate: %w", err)}
 	}
-	return Text(v)
+	return value.Text(v)
 }
 
 // submit starts the job, unless an equal one of the stage, or one that ended before, is its answer.

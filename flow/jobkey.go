@@ -5,6 +5,8 @@ import (
 	"encoding/base32"
 	"encoding/base64"
 	"unicode/utf8"
+
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // keyMaker makes the keys of one stage's jobs: those of [KeyParts], with what all of them begin with
@@ -19,7 +21,7 @@ func newKeyMaker(function, version, scope string) (keyMaker, error) {
 	m.encoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 	for _, text := range []string{keyForm, function, version, scope} {
 		var err error
-		if m.prefix, err = appendCanonicalText(m.prefix, text); err != nil {
+		if m.prefix, err = value.AppendCanonicalText(m.prefix, text); err != nil {
 			return keyMaker{}, err
 		}
 		m.prefix = append(m.prefix, ',')
@@ -45,14 +47,14 @@ func (it item) appendArguments(dst []byte) ([]byte, error) {
 	case it.form == noItem:
 		return append(dst, `"`+KeyNone+`",null`...), nil
 	case it.form == textItem && utf8.Valid(it.raw):
-		return appendCanonicalText(append(dst, `"`+KeyText+`",`...), string(it.raw))
+		return value.AppendCanonicalText(append(dst, `"`+KeyText+`",`...), string(it.raw))
 	case it.form == textItem:
 		dst = append(dst, `"`+KeyBytes+`","`...)
 		return append(base64.StdEncoding.AppendEncode(dst, it.raw), '"'), nil
 	}
-	v, err := DecodeJSON(it.raw)
+	v, err := value.DecodeJSON(it.raw)
 	if err != nil {
 		return nil, err
 	}
-	return appendCanonical(append(dst, `"`+KeyJSON+`",`...), v)
+	return value.AppendCanonical(append(dst, `"`+KeyJSON+`",`...), v)
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/geartrain/geartrain/flow/value"
 	"github.com/geartrain/geartrain/gearman"
 )
 
@@ -98,7 +99,7 @@ func (d Datum) JSON() json.RawMessage {
 	case KeyJSON:
 		return d.Raw
 	case KeyText, KeyBytes:
-		if text, err := EncodeJSON(string(d.Raw)); err == nil {
+		if text, err := value.EncodeJSON(string(d.Raw)); err == nil {
 			return text
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // KeyParts are what makes a job the same job. They are kept beside the key, so that it can be said
@@ -39,7 +41,7 @@ const (
 	runIDForm = "r1"
 )
 
-// Canonical is the text that the key is the hash of: the [Canonical] form of the list
+// Canonical is the text that the key is the hash of: the [value.Canonical] form of the list
 // ["f1", function, version, scope, kind, arguments], with bytes as base64. It is an error when the
 // arguments are not of their kind or hold what JSON cannot.
 func (p KeyParts) Canonical() ([]byte, error) {
@@ -47,7 +49,7 @@ func (p KeyParts) Canonical() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key of %s: %w", p.Function, err)
 	}
-	text, err := Canonical([]any{keyForm, p.Function, p.Version, p.Scope, string(p.Kind), arguments})
+	text, err := value.Canonical([]any{keyForm, p.Function, p.Version, p.Scope, string(p.Kind), arguments})
 	if err != nil {
 		return nil, fmt.Errorf("key of %s: %w", p.Function, err)
 	}
@@ -91,7 +93,7 @@ func RunID(pipeline string, params map[string]any, scheduledAt time.Time) (strin
 	if params == nil {
 		params = map[string]any{}
 	}
-	text, err := Canonical([]any{runIDForm, pipeline, params, scheduledAt.UTC().Format(time.RFC3339Nano)})
+	text, err := value.Canonical([]any{runIDForm, pipeline, params, scheduledAt.UTC().Format(time.RFC3339Nano)})
 	if err != nil {
 		return "", fmt.Errorf("run id of %s: %w", pipeline, err)
 	}

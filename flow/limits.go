@@ -5,6 +5,9 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+
+	"github.com/geartrain/geartrain/flow/value"
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // settled is the plan with the limits that a run decides in their places. It is the plan itself when
@@ -52,7 +55,7 @@ func (s *Stage) settle(scope *Scope) error {
 
 // setLimit puts a value in the place that it is for. What is behind pointers is copied first.
 func (s *Stage) setLimit(limit Limit, v any) (err error) {
-	text, err := Text(v)
+	text, err := value.Text(v)
 	if err != nil {
 		return err
 	}
@@ -86,7 +89,7 @@ func (s *Stage) setLimit(limit Limit, v any) (err error) {
 func parseCount(text string) (int, error) {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
-		return 0, fmt.Errorf("%q is not a whole number of 1 or more", shorten(text, 40))
+		return 0, fmt.Errorf("%q is not a whole number of 1 or more", wording.Shorten(text, 40))
 	}
 	return n, nil
 }

@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/geartrain/geartrain/flow/value"
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // LoadFile reads a pipeline file; its commands run in the file's folder. See [Load]; an error in
@@ -182,7 +185,7 @@ func (l *loader) read(n *node, p place, name string) fields {
 			}
 		case p == topPlace && strings.HasPrefix(key, "x-"):
 		default:
-			l.add(e.key.span, "unknown-key", fmt.Sprintf("unknown key %q in %s", shorten(key, 60), what), keyHintFor(key, specs))
+			l.add(e.key.span, "unknown-key", fmt.Sprintf("unknown key %q in %s", wording.Shorten(key, 60), what), keyHintFor(key, specs))
 		}
 	}
 	return out
@@ -197,7 +200,7 @@ func keyHintFor(key string, specs []keySpec) string {
 	if ours, ok := foreignKeys()[key]; ok && slices.Contains(known, ours) {
 		return fmt.Sprintf("here it is %q", ours)
 	}
-	if hint := didYouMean(key, known); hint != "" {
+	if hint := wording.DidYouMean(key, known); hint != "" {
 		return hint
 	}
 	return "it may have " + strings.Join(known, ", ")
@@ -213,11 +216,11 @@ func (l *loader) fits(n *node, spec keySpec) bool {
 		return false
 	}
 	if len(spec.allowed) > 0 && n.kind == scalarNode && !slices.Contains(spec.allowed, n.text) {
-		hint := didYouMean(n.text, spec.allowed)
+		hint := wording.DidYouMean(n.text, spec.allowed)
 		if hint == "" {
 			hint = "it may be " + strings.Join(spec.allowed, ", ")
 		}
-		l.add(n.span, "value", fmt.Sprintf("%q cannot be %q", spec.name, shorten(n.text, 60)), hint)
+		l.add(n.span, "value", fmt.Sprintf("%q cannot be %q", spec.name, wording.Shorten(n.text, 60)), hint)
 		return false
 	}
 	return true
@@ -234,8 +237,8 @@ func (l *loader) misfit(n *node, spec keySpec) {
 	if spec.means != "" {
 		wanted = spec.means
 	}
-	if _, isNumber := number(n.value); isScalar && isNumber {
-		found = shorten(n.text, 60)
+	if _, isNumber := value.Number(n.value); isScalar && isNumber {
+		found = wording.Shorten(n.text, 60)
 	}
 	l.add(n.span, "type", fmt.Sprintf("%q wants %s, not %s", spec.name, wanted, found), spec.hintFor(n, isScalar))
 }
@@ -251,7 +254,7 @@ func (spec keySpec) hintFor(n *node, isScalar bool) string {
 	case spec.shape == booleanShape && isScalar && looksFalse.MatchString(n.text):
 		return "write false"
 	case takesValue && isScalar:
-		return "write " + fmt.Sprintf(spec.instead, shorten(n.text, 60))
+		return "write " + fmt.Sprintf(spec.instead, wording.Shorten(n.text, 60))
 	case spec.instead != "" && !takesValue:
 		return "write " + spec.instead
 	}
@@ -290,5 +293,5 @@ func shapeOf(n *node) shape {
 
 // unquoted reports a value that YAML does not take for the text it is meant to be.
 func (l *loader) unquoted(n *node, key string) {
-	l.add(n.span, "unquoted", fmt.Sprintf("%q wants text, and %s is %s", key, n.text, describe(n.value)), fmt.Sprintf("write %q", n.text))
+	l.add(n.span, "unquoted", fmt.Sprintf("%q wants text, and %s is %s", key, n.text, value.Describe(n.value)), fmt.Sprintf("write %q", n.text))
 }

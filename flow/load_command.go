@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/geartrain/geartrain/flow/value"
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // environment reads a map of texts. Numbers and booleans stand as they are written.
@@ -17,7 +20,7 @@ func (l *loader) environment(n *node, stage *stageSource, contexts []string) map
 	for _, e := range n.entries {
 		name, v := e.key, e.value
 		if !validEnv.MatchString(name.text) {
-			l.add(name.span, "value", fmt.Sprintf("%q cannot be an environment variable", shorten(name.text, 60)), "a name has letters, digits and _")
+			l.add(name.span, "value", fmt.Sprintf("%q cannot be an environment variable", wording.Shorten(name.text, 60)), "a name has letters, digits and _")
 			continue
 		}
 		if slices.Contains(l.plan.Secrets, name.text) {
@@ -32,7 +35,7 @@ func (l *loader) environment(n *node, stage *stageSource, contexts []string) map
 			l.add(v.span, "type", fmt.Sprintf("%q wants text, not %s", name.text, v.describe()), hint)
 			continue
 		}
-		if text, err := Text(v.value); err != nil || text != v.text {
+		if text, err := value.Text(v.value); err != nil || text != v.text {
 			l.unquoted(v, name.text)
 			continue
 		}
@@ -80,7 +83,7 @@ func (l *loader) argument(n *node, i int, stage *stageSource, contexts []string)
 		l.add(n.span, "type", "an argument is text, not "+n.describe(), "")
 		return Template{}
 	}
-	if text, err := Text(n.value); err != nil || text != n.text {
+	if text, err := value.Text(n.value); err != nil || text != n.text {
 		l.unquoted(n, "run")
 		return Template{}
 	}

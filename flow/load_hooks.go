@@ -1,6 +1,10 @@
 package flow
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/geartrain/geartrain/flow/wording"
+)
 
 // hooks reads what is done at an end, of a stage or, with nil, of the run.
 func (l *loader) hooks(f fields, s *stageSource) Hooks {
@@ -27,7 +31,7 @@ func (l *loader) hookList(n *node, key string, s *stageSource) []Hook {
 
 func (l *loader) hook(n *node, key string, s *stageSource) Hook {
 	if n.kind == scalarNode && n.value != nil {
-		l.add(n.span, "type", fmt.Sprintf("%q is a list of maps, not of %s", key, n.describe()), "write - run: "+shorten(n.text, 60))
+		l.add(n.span, "type", fmt.Sprintf("%q is a list of maps, not of %s", key, n.describe()), "write - run: "+wording.Shorten(n.text, 60))
 		return Hook{}
 	}
 	f := l.read(n, hookPlace, "")

@@ -3,6 +3,8 @@ package flow
 import (
 	"fmt"
 
+	"github.com/geartrain/geartrain/flow/value"
+	"github.com/geartrain/geartrain/flow/wording"
 	"github.com/geartrain/geartrain/gearman"
 )
 
@@ -85,7 +87,7 @@ func priorityOf(text string) (gearman.Priority, error) {
 	case "high":
 		return gearman.High, nil
 	}
-	return gearman.Normal, fmt.Errorf("%q is no priority; it is low, normal or high", shorten(text, 40))
+	return gearman.Normal, fmt.Errorf("%q is no priority; it is low, normal or high", wording.Shorten(text, 40))
 }
 
 func (l *loader) late(n *node) Late {
@@ -125,7 +127,7 @@ func (l *loader) wait(n *node) Wait {
 	if p, ok := percent(n.text); ok && p > 0 {
 		return Wait{Percent: p}
 	}
-	l.add(n.span, "value", fmt.Sprintf(`"wait" cannot be %q`, shorten(n.text, 60)), "it is all, first, a number of results, or a percentage such as 50%")
+	l.add(n.span, "value", fmt.Sprintf(`"wait" cannot be %q`, wording.Shorten(n.text, 60)), "it is all, first, a number of results, or a percentage such as 50%")
 	return Wait{}
 }
 
@@ -150,7 +152,7 @@ func (l *loader) retry(n *node) gearman.Retry {
 	for _, name := range l.names(f["on"], "on") {
 		reasons, ok := retryReasons()[name.text]
 		if !ok {
-			l.add(name.span, "value", fmt.Sprintf(`"on" cannot be %q`, shorten(name.text, 60)), "it is a list of fail, exception, timeout, refused, lost")
+			l.add(name.span, "value", fmt.Sprintf(`"on" cannot be %q`, wording.Shorten(name.text, 60)), "it is a list of fail, exception, timeout, refused, lost")
 			continue
 		}
 		r.On = append(r.On, reasons...)
@@ -178,9 +180,9 @@ func (l *loader) jitter(n *node) float64 {
 	if p, ok := percent(n.text); ok {
 		return p / 100
 	}
-	if f, ok := number(n.value); ok && f >= 0 && f <= 1 {
+	if f, ok := value.Number(n.value); ok && f >= 0 && f <= 1 {
 		return f
 	}
-	l.add(n.span, "value", fmt.Sprintf(`"jitter" cannot be %s`, shorten(n.text, 60)), "it is a percentage such as 20%")
+	l.add(n.span, "value", fmt.Sprintf(`"jitter" cannot be %s`, wording.Shorten(n.text, 60)), "it is a percentage such as 20%")
 	return 0
 }

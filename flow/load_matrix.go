@@ -3,6 +3,8 @@ package flow
 import (
 	"fmt"
 	"slices"
+
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // matrix reads the axes of a stage, and what is left out of and added to their combinations.
@@ -64,7 +66,7 @@ func (l *loader) checkExclude(n *node, m *Matrix) {
 	for _, child := range n.list {
 		for _, e := range child.entries {
 			if !slices.Contains(axes, e.key.text) {
-				l.add(e.key.span, "value", fmt.Sprintf("%q is no axis of the matrix", shorten(e.key.text, 60)), didYouMean(e.key.text, axes))
+				l.add(e.key.span, "value", fmt.Sprintf("%q is no axis of the matrix", wording.Shorten(e.key.text, 60)), wording.DidYouMean(e.key.text, axes))
 			}
 		}
 	}

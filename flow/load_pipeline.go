@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // The bounds of pipelines that are parts of another.
@@ -113,7 +115,7 @@ func (l *loader) include(n *node) *Plan {
 	if err != nil {
 		hint := ""
 		if errors.Is(err, fs.ErrNotExist) {
-			err, hint = fmt.Errorf("there is no file %q", shorten(n.text, 80)), "it is looked for beside this file"
+			err, hint = fmt.Errorf("there is no file %q", wording.Shorten(n.text, 80)), "it is looked for beside this file"
 		}
 		l.add(n.span, "file", err.Error(), hint)
 		return nil
@@ -143,7 +145,7 @@ func (in *includes) read(name string) ([]byte, error) {
 		return nil, err
 	}
 	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return nil, errors.Join(fmt.Errorf("%q is a folder", shorten(name, 80)), f.Close())
+		return nil, errors.Join(fmt.Errorf("%q is a folder", wording.Shorten(name, 80)), f.Close())
 	}
 	source, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	return source, errors.Join(err, f.Close())
@@ -154,11 +156,11 @@ func checkIncludePath(name, full string) error {
 	case name == "":
 		return errors.New("a pipeline file has a name")
 	case strings.ContainsRune(name, 0) || strings.ContainsRune(name, '\\'):
-		return fmt.Errorf("%q is not a path; folders are divided by /", shorten(name, 80))
+		return fmt.Errorf("%q is not a path; folders are divided by /", wording.Shorten(name, 80))
 	case strings.Contains(name, "${{"):
 		return errors.New("the file of a pipeline is no expression: what runs must be plain to see")
 	case path.IsAbs(name) || !fs.ValidPath(full):
-		return fmt.Errorf("%q is not in the folder of the outermost pipeline file, nor below it", shorten(name, 80))
+		return fmt.Errorf("%q is not in the folder of the outermost pipeline file, nor below it", wording.Shorten(name, 80))
 	}
 	return nil
 }
@@ -221,7 +223,7 @@ func (l *loader) checkGiven(s *stageSource, n *node, part *Plan) {
 	for _, e := range given.entries {
 		i := slices.Index(known, e.key.text)
 		if i < 0 {
-			l.add(e.key.span, "unknown-key", fmt.Sprintf("%s has no parameter %q", n.text, shorten(e.key.text, 60)), didYouMean(e.key.text, known))
+			l.add(e.key.span, "unknown-key", fmt.Sprintf("%s has no parameter %q", n.text, wording.Shorten(e.key.text, 60)), wording.DidYouMean(e.key.text, known))
 			continue
 		}
 		l.checkGivenValue(&part.Params[i], e.value)

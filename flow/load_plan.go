@@ -8,6 +8,9 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+
+	"github.com/geartrain/geartrain/flow/value"
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // top reads the whole pipeline.
@@ -55,7 +58,7 @@ func (l *loader) servers(n *node) {
 		host, port, err := net.SplitHostPort(child.text)
 		number, portErr := strconv.Atoi(port)
 		if child.kind != scalarNode || err != nil || host == "" || portErr != nil || number < 1 || number > 65535 {
-			l.add(child.span, "value", fmt.Sprintf("%q is not a server", shorten(child.text, 60)), "write host:4730")
+			l.add(child.span, "value", fmt.Sprintf("%q is not a server", wording.Shorten(child.text, 60)), "write host:4730")
 			continue
 		}
 		l.plan.Servers = append(l.plan.Servers, child.text)
@@ -128,7 +131,7 @@ func (l *loader) longParam(p *Param, n *node) {
 	}
 	if n := f["pattern"]; n != nil {
 		if _, err := regexp.Compile(n.text); err != nil {
-			l.add(n.span, "value", fmt.Sprintf("%q is not a regular expression: %v", shorten(n.text, 60), err), "")
+			l.add(n.span, "value", fmt.Sprintf("%q is not a regular expression: %v", wording.Shorten(n.text, 60), err), "")
 		} else {
 			p.Pattern = n.text
 		}
@@ -246,7 +249,7 @@ func (c *Command) hash() string {
 	for i, arg := range c.Argv {
 		argv[i] = arg.Source()
 	}
-	text, err := Canonical([]any{c.Script, argv})
+	text, err := value.Canonical([]any{c.Script, argv})
 	if err != nil {
 		text = []byte(c.Script) // text that is not UTF-8; the reader lets none through
 	}

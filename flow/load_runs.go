@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // runs reads what the pipeline says about its runs: when they are due, how many at once, with what secrets.
@@ -74,7 +76,7 @@ func (l *loader) secrets(n *node) {
 	for _, name := range l.names(n, "secrets") {
 		switch {
 		case !validEnv.MatchString(name.text):
-			l.add(name.span, "value", fmt.Sprintf("%q cannot be an environment variable", shorten(name.text, 60)), "a name has letters, digits and _")
+			l.add(name.span, "value", fmt.Sprintf("%q cannot be an environment variable", wording.Shorten(name.text, 60)), "a name has letters, digits and _")
 		case strings.HasPrefix(name.text, "GEARTRAIN_") || name.text == "ITEM":
 			l.add(name.span, "value", fmt.Sprintf("%q is what a command is told about its job", name.text), "choose another name")
 		case slices.Contains(l.plan.Secrets, name.text):

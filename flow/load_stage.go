@@ -3,6 +3,8 @@ package flow
 import (
 	"fmt"
 	"slices"
+
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // readStages reads the names of all stages first, so that each may name the others.
@@ -202,7 +204,7 @@ func (l *loader) readEach(s *stageSource, n *node) {
 		return
 	}
 	if text, ok := n.value.(string); ok && n.kind == scalarNode && !each.IsZero() && !l.broken[n] && (each.IsConstant() || !each.isExpression()) {
-		l.add(n.span, "type", fmt.Sprintf(`"for_each" wants a list, a map, a number or one expression, not the text %q`, shorten(text, 60)), `write [...] or ${{ ... }}`)
+		l.add(n.span, "type", fmt.Sprintf(`"for_each" wants a list, a map, a number or one expression, not the text %q`, wording.Shorten(text, 60)), `write [...] or ${{ ... }}`)
 	}
 	if count, ok := n.value.(int); ok && n.kind == scalarNode && count < 0 {
 		l.add(n.span, "value", `"for_each" cannot be negative`, "")
@@ -319,6 +321,6 @@ func (l *loader) knownStage(name *node, what string) bool {
 		}
 		names = append(names, s.Name)
 	}
-	l.add(name.span, "unknown-stage", fmt.Sprintf("%s %q, which is no stage", what, shorten(name.text, 60)), didYouMean(name.text, names))
+	l.add(name.span, "unknown-stage", fmt.Sprintf("%s %q, which is no stage", what, wording.Shorten(name.text, 60)), wording.DidYouMean(name.text, names))
 	return false
 }

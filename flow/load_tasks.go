@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // readTasks reads the unlike tasks of a stage. Each is read as a stage is, as far as it is about one job.
@@ -162,9 +164,9 @@ func (l *loader) checkSource(n *node) {
 	case err != nil:
 		l.add(n.span, "file", err.Error(), "")
 	case len(found) == 0 && isPattern(n.text):
-		l.add(n.span, "file", fmt.Sprintf("no file is like %q", shorten(n.text, 80)), "sources are in the folder of the pipeline file")
+		l.add(n.span, "file", fmt.Sprintf("no file is like %q", wording.Shorten(n.text, 80)), "sources are in the folder of the pipeline file")
 	case len(found) == 0:
-		l.add(n.span, "file", fmt.Sprintf("there is no file %q", shorten(n.text, 80)), "sources are in the folder of the pipeline file")
+		l.add(n.span, "file", fmt.Sprintf("there is no file %q", wording.Shorten(n.text, 80)), "sources are in the folder of the pipeline file")
 	}
 }
 
@@ -175,12 +177,12 @@ func checkSourcePath(name string) error {
 	case name == "":
 		return fmt.Errorf("a source has no name")
 	case strings.ContainsRune(name, 0) || strings.ContainsRune(name, '\\'):
-		return fmt.Errorf("%q is not a path; folders are divided by /", shorten(name, 80))
+		return fmt.Errorf("%q is not a path; folders are divided by /", wording.Shorten(name, 80))
 	case path.IsAbs(name), clean == "..", strings.HasPrefix(clean, "../"):
-		return fmt.Errorf("%q is not in the folder of the pipeline file; sources are", shorten(name, 80))
+		return fmt.Errorf("%q is not in the folder of the pipeline file; sources are", wording.Shorten(name, 80))
 	}
 	if _, err := path.Match(name, ""); err != nil {
-		return fmt.Errorf("%q is not a pattern", shorten(name, 80))
+		return fmt.Errorf("%q is not a pattern", wording.Shorten(name, 80))
 	}
 	return nil
 }

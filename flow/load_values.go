@@ -8,6 +8,9 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/geartrain/geartrain/flow/value"
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // The readers of single values. Each takes nil for a key that is not there and gives the zero value
@@ -40,7 +43,7 @@ func (l *loader) name(n *node, what string) string {
 		return ""
 	}
 	if !validName.MatchString(n.text) || len(n.text) > maxName {
-		l.add(n.span, "value", fmt.Sprintf("%s cannot be named %q", what, shorten(n.text, 60)),
+		l.add(n.span, "value", fmt.Sprintf("%s cannot be named %q", what, wording.Shorten(n.text, 60)),
 			fmt.Sprintf("a name has letters, digits, - and _, begins with a letter, and has at most %d characters", maxName))
 		return ""
 	}
@@ -82,14 +85,14 @@ func (l *loader) number(n *node) float64 {
 	if n == nil {
 		return 0
 	}
-	f, _ := number(n.value)
+	f, _ := value.Number(n.value)
 	return f
 }
 
 // percent reads 2% as 2.
 func percent(text string) (float64, bool) {
 	digits, ok := strings.CutSuffix(text, "%")
-	if !ok || !jsonNumber.MatchString(digits) {
+	if !ok || !value.IsNumber(digits) {
 		return 0, false
 	}
 	f, err := strconv.ParseFloat(digits, 64)
@@ -105,7 +108,7 @@ func (l *loader) fresh(n *node) Fresh {
 	}
 	d, err := ParseDuration(n.text)
 	if err != nil || d == 0 {
-		l.add(n.span, "value", fmt.Sprintf(`"fresh" cannot be %q`, shorten(n.text, 60)), "it is never, always, or a duration such as 12h")
+		l.add(n.span, "value", fmt.Sprintf(`"fresh" cannot be %q`, wording.Shorten(n.text, 60)), "it is never, always, or a duration such as 12h")
 	}
 	return Fresh{For: d}
 }
@@ -123,7 +126,7 @@ func (l *loader) budget(n *node) Budget {
 	if p, ok := percent(n.text); ok {
 		return Budget{Percent: p}
 	}
-	l.add(n.span, "value", fmt.Sprintf(`"allow_failures" cannot be %q`, shorten(n.text, 60)), "it is a number, a percentage such as 2%, or all")
+	l.add(n.span, "value", fmt.Sprintf(`"allow_failures" cannot be %q`, wording.Shorten(n.text, 60)), "it is a number, a percentage such as 2%, or all")
 	return Budget{}
 }
 
@@ -156,7 +159,7 @@ func (l *loader) rate(n *node, contexts []string, stage *stageSource) *Rate {
 }
 
 func parseRate(text string) (limit int, every time.Duration, err error) {
-	wrong := fmt.Errorf("%q is not a rate; write 10/s, 600/m or 100/h", shorten(text, 40))
+	wrong := fmt.Errorf("%q is not a rate; write 10/s, 600/m or 100/h", wording.Shorten(text, 40))
 	count, unit, ok := strings.Cut(text, "/")
 	if limit, err = strconv.Atoi(count); !ok || err != nil || limit < 1 {
 		return 0, 0, wrong
@@ -278,7 +281,7 @@ func (l *loader) roundNumbers(n *node) {
 	if _, isNumber := n.value.(float64); !isNumber || n.kind != scalarNode || !lastZero.MatchString(n.text) {
 		return
 	}
-	if text, err := Text(n.value); err == nil {
+	if text, err := value.Text(n.value); err == nil {
 		l.warn(n.span, "unquoted", fmt.Sprintf("%s is the number %s", n.text, text), fmt.Sprintf("write %q if it is text", n.text))
 	}
 }

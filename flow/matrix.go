@@ -5,6 +5,8 @@ import (
 	"iter"
 	"maps"
 	"reflect"
+
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // matrixItems gives the combinations of a matrix, one after the other, without ever having all
@@ -92,7 +94,7 @@ func listValue(t Template, scope *Scope) ([]any, error) {
 	}
 	list, ok := v.([]any)
 	if !ok && v != nil {
-		return nil, fmt.Errorf("want a list, not %s", describe(v))
+		return nil, fmt.Errorf("want a list, not %s", value.Describe(v))
 	}
 	return list, nil
 }
@@ -106,7 +108,7 @@ func mapsOf(t Template, scope *Scope) ([]map[string]any, error) {
 	for i, v := range list {
 		m, ok := v.(map[string]any)
 		if !ok {
-			return nil, fmt.Errorf("want a list of maps, not of %s", describe(v))
+			return nil, fmt.Errorf("want a list of maps, not of %s", value.Describe(v))
 		}
 		all[i] = m
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // writeOutput writes the pipeline's own output: the value of its Output, when the run ended well; else
@@ -45,7 +47,7 @@ func (r *Run) writeValue(w io.Writer, status Status) error {
 	if err != nil {
 		return fmt.Errorf("output: %w", err)
 	}
-	text, err := Text(v)
+	text, err := value.Text(v)
 	if err != nil {
 		return fmt.Errorf("output: %w", err)
 	}

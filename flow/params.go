@@ -3,10 +3,14 @@ package flow
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/geartrain/geartrain/flow/value"
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // ParamError says what is wrong with the parameters a run was given, all of it.
@@ -48,7 +52,7 @@ func ParseParams(plan *Plan, given map[string]string, scheduledAt time.Time) (ma
 		}
 		values[p.Name] = v
 	}
-	for _, name := range sortedKeys(given) {
+	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !slices.Contains(known, name) {
 			wrong.Problems = append(wrong.Problems, ParamProblem{name, unknownParam(name, known)})
 		}
@@ -60,8 +64,8 @@ func ParseParams(plan *Plan, given map[string]string, scheduledAt time.Time) (ma
 }
 
 func unknownParam(name string, known []string) string {
-	message := fmt.Sprintf("there is no parameter %q", shorten(name, 60))
-	switch hint := didYouMean(name, known); {
+	message := fmt.Sprintf("there is no parameter %q", wording.Shorten(name, 60))
+	switch hint := wording.DidYouMean(name, known); {
 	case hint != "":
 		return message + "; " + hint
 	case len(known) == 0:
@@ -103,7 +107,7 @@ func (p *Param) parse(text string) (any, error) {
 			return commaList(text), nil
 		}
 	}
-	v, err := DecodeJSON([]byte(text))
+	v, err := value.DecodeJSON([]byte(text))
 	if err != nil {
 		return nil, p.wrong(text)
 	}
@@ -129,7 +133,7 @@ func (p *Param) check(v any) error {
 	if len(p.Enum) > 0 && !p.isListed(v) {
 		return p.wrong(v)
 	}
-	if f, ok := number(v); ok && (p.Minimum != nil && f < *p.Minimum || p.Maximum != nil && f > *p.Maximum) {
+	if f, ok := value.Number(v); ok && (p.Minimum != nil && f < *p.Minimum || p.Maximum != nil && f > *p.Maximum) {
 		return p.wrong(v)
 	}
 	if text, ok := v.(string); ok && p.Pattern != "" {
@@ -171,20 +175,20 @@ func (p *Param) hasType(v any) bool {
 }
 
 func (p *Param) isListed(v any) bool {
-	want, err := Canonical(v)
+	want, err := value.Canonical(v)
 	return err == nil && slices.ContainsFunc(p.Enum, func(one any) bool {
-		got, err := Canonical(one)
+		got, err := value.Canonical(one)
 		return err == nil && string(got) == string(want)
 	})
 }
 
 // wrong names the parameter, the value and what is allowed.
 func (p *Param) wrong(v any) error {
-	text, err := Text(v)
+	text, err := value.Text(v)
 	if err != nil {
 		text = fmt.Sprint(v)
 	}
-	return fmt.Errorf("the parameter %q cannot be %q%s", p.Name, shorten(text, 60), p.allowed())
+	return fmt.Errorf("the parameter %q cannot be %q%s", p.Name, wording.Shorten(text, 60), p.allowed())
 }
 
 // allowed says in words what the parameter takes.
@@ -197,7 +201,7 @@ func (p *Param) allowed() string {
 	case len(p.Enum) > 0:
 		one := make([]string, len(p.Enum))
 		for i, v := range p.Enum {
-			one[i], _ = Text(v) // it was checked when it was read
+			one[i], _ = value.Text(v) // it was checked when it was read
 		}
 		words = "one of " + strings.Join(one, ", ")
 	case p.Minimum != nil && p.Maximum != nil:

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/geartrain/geartrain/flow/value"
 	"github.com/geartrain/geartrain/gearman"
 )
 
@@ -76,7 +77,7 @@ func (j *job) part(attempt int) ([]byte, error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, spec.Timeout, gearman.ErrTimeout)
 		defer cancel()
 	}
-	params, err := DecodeJSON(j.payload)
+	params, err := value.DecodeJSON(j.payload)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +127,7 @@ func (r *Run) outputValue() ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("output: %w", err)
 		}
-		return EncodeJSON(v)
+		return value.EncodeJSON(v)
 	}
 	last := r.stages[len(r.stages)-1]
 	list := batch{}

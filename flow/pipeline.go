@@ -8,6 +8,8 @@ import (
 	"iter"
 	"slices"
 	"strings"
+
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // Pipeline is a plan whose input and output have types. It may be run many times at once.
@@ -177,7 +179,7 @@ func encode[T any](v T) ([]byte, error) {
 	case []byte:
 		return v, nil
 	}
-	return EncodeJSON(v)
+	return value.EncodeJSON(v)
 }
 
 func decode[T any](p []byte) (v T, err error) {

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // Run is one execution of a pipeline. Its methods may be called from any goroutine.
@@ -148,7 +150,7 @@ func (r *Run) param(p *Param, given map[string]any) (any, error) {
 	if !ok || v == nil && !p.Required {
 		return p.value(nil, &Scope{Run: r.values})
 	}
-	v, err := normalize(v, 0)
+	v, err := value.Normalize(v)
 	if err != nil {
 		return nil, fmt.Errorf("the parameter %q: %w", p.Name, err)
 	}
@@ -165,7 +167,7 @@ func (r *Run) resolveEnv() error {
 		}
 		v, err := t.Eval(&Scope{Params: r.params, Run: r.values})
 		if err == nil {
-			env[name], err = Text(v)
+			env[name], err = value.Text(v)
 		}
 		if err != nil {
 			return fmt.Errorf("env: %s: %w", name, err)

@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 func echo(_ context.Context, p string) (string, error) { return p, nil }
@@ -20,7 +22,7 @@ func echo(_ context.Context, p string) (string, error) { return p, nil }
 func upper(_ context.Context, p string) (string, error) { return strings.ToUpper(p) + "\n", nil }
 
 func count(_ context.Context, p string) (string, error) {
-	v, err := DecodeJSON([]byte(p))
+	v, err := value.DecodeJSON([]byte(p))
 	if err != nil {
 		return "", err
 	}

@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/robfig/cron/v3"
+
+	"github.com/geartrain/geartrain/flow/value"
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // Schedule says when runs of a pipeline are due. A run's logical time is the time that it was due at.
@@ -89,7 +92,7 @@ func firstAt(wall time.Time, zone *time.Location) time.Time {
 // program was started, so neither is a part of it.
 func parseCron(line string) (cron.Schedule, error) {
 	wrong := func(why string) error {
-		return fmt.Errorf("%q is not a cron line: %s", shorten(line, 60), why)
+		return fmt.Errorf("%q is not a cron line: %s", wording.Shorten(line, 60), why)
 	}
 	if strings.Contains(line, "TZ=") {
 		return nil, wrong("the zone stands under timezone")
@@ -114,7 +117,7 @@ func checkTimezone(name string) error {
 		return errors.New(`"Local" is another time zone on each machine; write its name, such as Europe/Berlin`)
 	}
 	if _, err := time.LoadLocation(name); err != nil {
-		return fmt.Errorf("there is no time zone %q; write a name such as Europe/Berlin", shorten(name, 60))
+		return fmt.Errorf("there is no time zone %q; write a name such as Europe/Berlin", wording.Shorten(name, 60))
 	}
 	return nil
 }
@@ -135,7 +138,7 @@ func (p *Plan) GroupOf(params map[string]any, id string, scheduledAt time.Time) 
 	}
 	var group string
 	if err == nil {
-		group, err = Text(v)
+		group, err = value.Text(v)
 	}
 	if err != nil {
 		return "", fmt.Errorf("pipeline %q: group: %w", p.Name, err)

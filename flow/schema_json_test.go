@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // schemaCheck is as much of JSON Schema as Schema uses.
@@ -119,7 +121,7 @@ func readSchema(t *testing.T) map[string]any {
 	t.Helper()
 	text, err := Schema()
 	require.NoError(t, err)
-	schema, err := DecodeJSON(text)
+	schema, err := value.DecodeJSON(text)
 	require.NoError(t, err)
 	return schema.(map[string]any)
 }

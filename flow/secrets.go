@@ -11,6 +11,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // Bounds of a secret's value, in bytes. A shorter one would be found everywhere, and no environment holds a
@@ -105,12 +107,12 @@ func readSecretFile(name string) (string, error) {
 // those that have some. Longer forms come first, so that nothing is left of them.
 func (s *Secrets) prepare() {
 	var forms []string
-	for _, value := range s.values {
-		forms = append(forms, value, url.QueryEscape(value), url.PathEscape(value), base64.StdEncoding.EncodeToString([]byte(value)))
-		if quoted, err := EncodeJSON(value); err == nil {
+	for _, secret := range s.values {
+		forms = append(forms, secret, url.QueryEscape(secret), url.PathEscape(secret), base64.StdEncoding.EncodeToString([]byte(secret)))
+		if quoted, err := value.EncodeJSON(secret); err == nil {
 			forms = append(forms, string(quoted[1:len(quoted)-1]))
 		}
-		for line := range strings.SplitSeq(value, "\n") {
+		for line := range strings.SplitSeq(secret, "\n") {
 			if line = strings.TrimSpace(line); len(line) >= 2*minSecret {
 				forms = append(forms, line)
 			}
@@ -147,7 +149,7 @@ func (s *Secrets) isIn(v any) bool {
 	if s == nil {
 		return false
 	}
-	text, err := Text(v)
+	text, err := value.Text(v)
 	return err == nil && s.Mask(text) != text
 }
 

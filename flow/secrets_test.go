@@ -16,6 +16,7 @@ import (
 
 	"github.com/geartrain/geartrain/flow"
 	"github.com/geartrain/geartrain/flow/flowtest"
+	"github.com/geartrain/geartrain/flow/value"
 	"github.com/geartrain/geartrain/gearman"
 )
 
@@ -100,7 +101,7 @@ func TestNothingShowsASecret(t *testing.T) {
 	require.Contains(t, log.String(), "CANARY=***\n", "the hook had it")
 	require.Contains(t, told.String(), "trouble with ***")
 	require.Equal(t, "partial", string(report.Stages[1].Status))
-	quoted, _ := flow.EncodeJSON(canary)
+	quoted, _ := value.EncodeJSON(canary)
 	for where, all := range map[string]string{
 		"log": log.String(), "events": told.String(), "report": string(text), "error": err.Error(), "output": output.String(),
 	} {

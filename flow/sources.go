@@ -14,6 +14,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/geartrain/geartrain/flow/value"
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // maxSources is how many files one job's sources may be.
@@ -110,7 +113,7 @@ func (h *sourceHashes) addTo(keyed item, scope *Scope) (item, error) {
 		if err != nil {
 			return item{}, err
 		}
-		name, err := Text(v)
+		name, err := value.Text(v)
 		if err != nil {
 			return item{}, err
 		}
@@ -157,7 +160,7 @@ func hashSources(files fs.FS, name string) (map[string]any, error) {
 		return nil, err
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("there is no file %q: %w", shorten(name, 80), fs.ErrNotExist)
+		return nil, fmt.Errorf("there is no file %q: %w", wording.Shorten(name, 80), fs.ErrNotExist)
 	}
 	hashes := make(map[string]any, len(found))
 	for _, name := range found {

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // isTooDeep reports nesting that the YAML parser would take minutes for, before it is asked.
@@ -127,7 +129,7 @@ func parserError(err error) (line int, message string) {
 	text := err.Error()
 	m := parserLine.FindStringSubmatch(text)
 	line, _ = strconv.Atoi(m[1]) // none: 0
-	message = shorten(text[len(m[0]):], 200)
+	message = wording.Shorten(text[len(m[0]):], 200)
 	if strings.HasPrefix(message, "did not find expected") {
 		line++ // these count lines from 0
 	}

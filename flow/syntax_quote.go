@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // position is a line and a column in characters, both from 1.
@@ -51,7 +53,7 @@ func (r *quoteRepair) report(ps *problems) {
 		if strings.Contains(text, `"`) {
 			quote, text = "'", strings.ReplaceAll(text, "'", "''")
 		}
-		ps.add(e.at, "flow-expression", fmt.Sprintf(`"${{" inside %s needs quotes`, brackets), "write "+quote+shorten(text, 80)+quote)
+		ps.add(e.at, "flow-expression", fmt.Sprintf(`"${{" inside %s needs quotes`, brackets), "write "+quote+wording.Shorten(text, 80)+quote)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // syntaxScan reads YAML only as far as is needed to say where a mistake begins: quotes, brackets,
@@ -133,7 +135,7 @@ func (s *syntaxScan) indentation(number, indent int, body string) {
 		s.report(at, "yaml-syntax", "a tab in the indentation", "YAML is indented with spaces")
 		return
 	case dashedKey.MatchString(body):
-		s.report(at, "yaml-syntax", "a dash without a space after it", "write - "+shorten(body[1:], 40))
+		s.report(at, "yaml-syntax", "a dash without a space after it", "write - "+wording.Shorten(body[1:], 40))
 	}
 	popped := false
 	for n := len(s.indents); n > 0 && s.indents[n-1] > indent; n-- {

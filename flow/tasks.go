@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // Works are what makes the stage's jobs: its tasks, or the stage itself.
@@ -155,7 +157,7 @@ func mixedItem(p []byte) (item, error) {
 	if !bytes.HasPrefix(p, []byte{'"'}) {
 		return item{p, jsonItem}, nil
 	}
-	v, err := DecodeJSON(p)
+	v, err := value.DecodeJSON(p)
 	if err != nil {
 		return item{}, err
 	}

@@ -6,11 +6,13 @@ import (
 	"slices"
 	"sort"
 	"strings"
+
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // Template is a JSON value in whose strings expressions may stand, written ${{ expression }}. A
 // string that is one expression and nothing else becomes the expression's value with its type; in
-// any other string the values stand as [Text]. Map keys are taken as they are.
+// any other string the values stand as [value.Text]. Map keys are taken as they are.
 //
 // The zero Template is absent, which is not the same as the template of null. A Template does not
 // change and may be evaluated by many goroutines at once.
@@ -78,7 +80,7 @@ const maxExpressions = 2000
 // template gives what it could understand even when something is wrong, so that the rest of it can be
 // checked too.
 func (l *language) template(source any, allowed []string) (Template, []error) {
-	v, err := normalize(source, 0)
+	v, err := value.Normalize(source)
 	if err != nil {
 		return Template{}, []error{err}
 	}
@@ -89,7 +91,7 @@ func (l *language) template(source any, allowed []string) (Template, []error) {
 
 // Value makes a template that is a plain value: ${{ in its strings means nothing.
 func Value(v any) (Template, error) {
-	v, err := normalize(v, 0)
+	v, err := value.Normalize(v)
 	if err != nil {
 		return Template{}, err
 	}
@@ -128,7 +130,7 @@ func (t Template) Stages() []string {
 	return names
 }
 
-// Eval is the template's value over a scope, a JSON value as [DecodeJSON] gives it. The zero
+// Eval is the template's value over a scope, a JSON value as [value.DecodeJSON] gives it. The zero
 // Template gives nil. What the scope holds is not copied, so the value is not to be changed.
 func (t Template) Eval(scope *Scope) (any, error) { return t.evalWithin(newWork(), scope) }
 
@@ -153,7 +155,7 @@ func (t Template) String() string {
 	if t.root == nil {
 		return ""
 	}
-	text, err := Text(t.root.source)
+	text, err := value.Text(t.root.source)
 	if err != nil {
 		return fmt.Sprint(t.root.source)
 	}
@@ -165,7 +167,7 @@ func (t Template) MarshalJSON() ([]byte, error) {
 	if t.root == nil {
 		return []byte("null"), nil
 	}
-	return EncodeJSON(t.root.source)
+	return value.EncodeJSON(t.root.source)
 }
 
 // templateCompiler collects what is wrong and what is used while it walks the value.
@@ -301,7 +303,7 @@ func (e *evaluation) evalText(n *templateNode) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			if text, err = Text(v); err != nil {
+			if text, err = value.Text(v); err != nil {
 				return nil, err
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // allContexts is what a template of a test may use.
@@ -351,7 +353,7 @@ func FuzzExpression(f *testing.F) {
 		if err != nil {
 			return
 		}
-		_, err = Canonical(first)
+		_, err = value.Canonical(first)
 		if err != nil {
 			return // text that is not UTF-8
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/geartrain/geartrain/flow/wording"
 	"github.com/geartrain/geartrain/gearman"
 )
 
@@ -52,7 +53,7 @@ func (l *loader) checkUse(t placedTemplate, u use) {
 		}
 	case ContextStages:
 		if l.stage(u.name) == nil {
-			l.add(at, "unknown-stage", fmt.Sprintf("there is no stage %q", shorten(u.name, 60)), didYouMean(u.name, l.stageNames()))
+			l.add(at, "unknown-stage", fmt.Sprintf("there is no stage %q", wording.Shorten(u.name, 60)), wording.DidYouMean(u.name, l.stageNames()))
 		}
 	case ContextRun:
 		l.checkRunUse(t, u, at)
@@ -96,14 +97,14 @@ func (l *loader) checkParam(name string, at span) {
 		}
 		known = append(known, p.Name)
 	}
-	hint := didYouMean(name, known)
+	hint := wording.DidYouMean(name, known)
 	switch {
 	case hint == "" && len(known) == 0:
 		hint = "declare it under params:"
 	case hint == "":
 		hint = "the parameters are " + strings.Join(known, ", ")
 	}
-	l.add(at, "expression", fmt.Sprintf("there is no parameter %q", shorten(name, 60)), hint)
+	l.add(at, "expression", fmt.Sprintf("there is no parameter %q", wording.Shorten(name, 60)), hint)
 }
 
 // checkRunUse finds what would make every run, or every attempt, other work.
@@ -286,8 +287,8 @@ func (l *loader) checkFile(run *node) {
 	at.end = at.column + utf8.RuneCountInString(name)
 	switch {
 	case err != nil:
-		l.add(at, "file", fmt.Sprintf("there is no file %q", shorten(name, 80)), "commands run in the folder of the pipeline file")
+		l.add(at, "file", fmt.Sprintf("there is no file %q", wording.Shorten(name, 80)), "commands run in the folder of the pipeline file")
 	case info.IsDir():
-		l.add(at, "file", fmt.Sprintf("%q is a folder", shorten(name, 80)), "")
+		l.add(at, "file", fmt.Sprintf("%q is a folder", wording.Shorten(name, 80)), "")
 	}
 }

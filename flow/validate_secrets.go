@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // leaks reports a secret in an expression, whose value would be a part of keys and jobs.
@@ -38,7 +40,7 @@ func (l *loader) warnOfSecret(n *node, name, program string, offset int) {
 	}
 	at := l.within(n, utf8.RuneCountInString(n.text[:offset]))
 	at.end = at.column + 1 + utf8.RuneCountInString(name)
-	l.warn(at, "secret-leak", fmt.Sprintf("the secret %q is an argument of %s, which all users of the machine can see", name, shorten(program, 40)),
+	l.warn(at, "secret-leak", fmt.Sprintf("the secret %q is an argument of %s, which all users of the machine can see", name, wording.Shorten(program, 40)),
 		"let the program read it from its environment or its standard input")
 }
 

@@ -3,6 +3,8 @@ package flow
 import (
 	"fmt"
 	"slices"
+
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // ServerFacts are what is known of the job servers that a pipeline is to run on.
@@ -74,7 +76,7 @@ func (p *Plan) CheckServer(facts ServerFacts) []Problem {
 func (need serverNeed) check(ps *problems, facts ServerFacts, declared []string) {
 	switch {
 	case need.what == needsWorker && !slices.Contains(declared, need.name) && !slices.Contains(facts.Functions, need.name):
-		hint := didYouMean(need.name, facts.Functions)
+		hint := wording.DidYouMean(need.name, facts.Functions)
 		if hint == "" {
 			hint = "start a worker for it, or declare its command under functions:"
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // keyCommand is `geartrain key explain`: a job's key and what it is made of.
@@ -99,7 +100,7 @@ func (k *keyCommand) argument(function, text string) (explained, error) {
 	}
 	switch kind := flow.KeyKind(k.kind); {
 	case kind == flow.KeyJSON:
-		v, err := flow.DecodeJSON([]byte(text))
+		v, err := value.DecodeJSON([]byte(text))
 		if err != nil {
 			return explained{}, usageError("argument %.40q: %w", text, err)
 		}

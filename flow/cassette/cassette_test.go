@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 var fetch = flow.Stage{Name: "fetch", Function: "fetch-page", Version: "2"}
@@ -199,7 +200,7 @@ func FuzzLine(f *testing.F) {
 		if err != nil {
 			return
 		}
-		written, err := flow.EncodeJSON(e.line(info))
+		written, err := value.EncodeJSON(e.line(info))
 		require.NoError(t, err)
 		again, err := parseLine(written, info)
 		require.NoError(t, err, "%s", written)

@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // The files of a folder.
@@ -182,7 +182,7 @@ func (c *Cassette) write(root *os.Root, output []byte) error {
 
 func (t *track) write(w io.Writer) error {
 	for _, e := range t.sorted() {
-		text, err := flow.EncodeJSON(e.line(t.info))
+		text, err := value.EncodeJSON(e.line(t.info))
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // line is a recording as it stands in a file. One of JSON, Text, Bytes and Failed is set.
@@ -32,7 +33,7 @@ func newEnd(info StageInfo, arguments flow.Datum) (*end, error) {
 	parts := flow.KeyParts{Function: info.Function, Version: info.Version, Kind: arguments.Kind}
 	switch arguments.Kind {
 	case flow.KeyJSON:
-		v, err := flow.DecodeJSON(arguments.Raw)
+		v, err := value.DecodeJSON(arguments.Raw)
 		if err != nil {
 			return nil, err
 		}
@@ -42,7 +43,7 @@ func newEnd(info StageInfo, arguments flow.Datum) (*end, error) {
 	case flow.KeyBytes:
 		parts.Arguments, e.arguments = arguments.Raw, base64.StdEncoding.EncodeToString(arguments.Raw)
 	}
-	canonical, err := flow.Canonical(e.arguments)
+	canonical, err := value.Canonical(e.arguments)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +114,7 @@ func isCompactJSON(p []byte) bool {
 	if len(p) == 0 || p[0] != '{' && p[0] != '[' || !json.Valid(p) {
 		return false
 	}
-	again, err := flow.EncodeJSON(json.RawMessage(p))
+	again, err := value.EncodeJSON(json.RawMessage(p))
 	return err == nil && bytes.Equal(again, p)
 }
 
@@ -153,7 +154,7 @@ func (l *line) end(info StageInfo) (*end, error) {
 }
 
 func (l *line) datum() (flow.Datum, error) {
-	v, err := flow.DecodeJSON(l.Arguments)
+	v, err := value.DecodeJSON(l.Arguments)
 	if err != nil {
 		return flow.Datum{}, err
 	}

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // Change is one place where two values differ.
@@ -48,7 +48,7 @@ func Short(raw json.RawMessage) string {
 	return string(letters)
 }
 
-// Between gives the first limit places where two JSON values, as [flow.DecodeJSON] gives them, differ, and
+// Between gives the first limit places where two JSON values, as [value.DecodeJSON] gives them, differ, and
 // how many there are in all. Members of maps are compared by name and elements of lists by place.
 func Between(old, new any, limit int) (changes []Change, count int) {
 	c := comparison{limit: limit}
@@ -136,7 +136,7 @@ func member(name string) string {
 
 // canonical is a JSON value as text. What is none, which no caller has, is null.
 func canonical(v any) json.RawMessage {
-	text, err := flow.Canonical(v)
+	text, err := value.Canonical(v)
 	if err != nil {
 		return json.RawMessage("null")
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 func TestBetween(t *testing.T) {
@@ -24,9 +24,9 @@ func TestBetween(t *testing.T) {
 		{"text", `"a"`, `"b"`, []string{`"a" is now "b"`}},
 		{"null is a value", `{"a":null}`, `{"a":0}`, []string{`a: null is now 0`}},
 	} {
-		old, err := flow.DecodeJSON([]byte(test.old))
+		old, err := value.DecodeJSON([]byte(test.old))
 		require.NoError(t, err)
-		now, err := flow.DecodeJSON([]byte(test.new))
+		now, err := value.DecodeJSON([]byte(test.new))
 		require.NoError(t, err)
 		changes, count := Between(old, now, 10)
 		var got []string
@@ -48,7 +48,7 @@ func TestBetweenIsBounded(t *testing.T) {
 // No change, no difference: and the other way round.
 func TestBetweenFindsWhatCanonicalDoes(t *testing.T) {
 	t.Parallel()
-	value := rapid.Custom(func(t *rapid.T) any {
+	values := rapid.Custom(func(t *rapid.T) any {
 		leaf := rapid.OneOf(rapid.Just[any](nil), rapid.Just[any](1), rapid.Just[any]("x"), rapid.Just[any](true))
 		switch rapid.IntRange(0, 2).Draw(t, "kind") {
 		case 0:
@@ -59,10 +59,10 @@ func TestBetweenFindsWhatCanonicalDoes(t *testing.T) {
 		return rapid.MapOfN(rapid.SampledFrom([]string{"a", "b", "c"}), leaf, 0, 3).Draw(t, "map")
 	})
 	rapid.Check(t, func(t *rapid.T) {
-		old, now := value.Draw(t, "old"), value.Draw(t, "new")
-		a, err := flow.Canonical(old)
+		old, now := values.Draw(t, "old"), values.Draw(t, "new")
+		a, err := value.Canonical(old)
 		require.NoError(t, err)
-		b, err := flow.Canonical(now)
+		b, err := value.Canonical(now)
 		require.NoError(t, err)
 		_, count := Between(old, now, 1)
 		require.Equal(t, string(a) == string(b), count == 0)

@@ -6,6 +6,7 @@ import (
 	"github.com/geartrain/geartrain/flow"
 	"github.com/geartrain/geartrain/flow/change"
 	"github.com/geartrain/geartrain/flow/runs"
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // Difference is what is different in one run from another.
@@ -246,7 +247,7 @@ func (s side) endValue(it *runs.Item) any {
 		return map[string]any{"failed": it.Reason, "message": it.Message}
 	}
 	result, _ := s.results.Of(it)
-	if v, err := flow.DecodeJSON(result); err == nil {
+	if v, err := value.DecodeJSON(result); err == nil {
 		return v
 	}
 	return string(result)
@@ -308,11 +309,11 @@ func (c *comparison) noteNew(changed map[int]*oldItem, added map[int]bool) error
 		}
 		i := len(c.out.ArgumentsOf)
 		c.out.ArgumentsOf = append(c.out.ArgumentsOf, ItemChange{New: noteOf(&it)})
-		now := value(it.Arguments)
+		now := valueOf(it.Arguments)
 		c.want(old.place, func(before *runs.Item) {
 			one := &c.out.ArgumentsOf[i]
 			one.Old = noteOf(before)
-			one.Changes, one.Count = change.Between(value(before.Arguments), now, maxChanges)
+			one.Changes, one.Count = change.Between(valueOf(before.Arguments), now, maxChanges)
 		})
 	}
 	return nil

@@ -274,7 +274,7 @@ func (e *Explanation) compareArguments(it, before *runs.Item) {
 		e.say("other arguments; they are over 4 KiB, so only their hash is kept")
 		return
 	}
-	changes, count := change.Between(value(before.Arguments), value(it.Arguments), 100)
+	changes, count := change.Between(valueOf(before.Arguments), valueOf(it.Arguments), 100)
 	for _, one := range changes {
 		if name, isFile := strings.CutPrefix(one.Path, ".sources"); isFile {
 			e.say("another file: %s has changed", strings.Trim(strings.TrimPrefix(name, "."), `[]"`))

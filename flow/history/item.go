@@ -8,6 +8,7 @@ import (
 
 	"github.com/geartrain/geartrain/flow"
 	"github.com/geartrain/geartrain/flow/runs"
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // ItemNote is an item of a run, for people and for JSON.
@@ -58,11 +59,11 @@ func argumentsHash(it *runs.Item) hash {
 // datumHash is that of data that were kept.
 func datumHash(d flow.Datum) (hash, bool) {
 	if d.Kind == flow.KeyJSON {
-		v, err := flow.DecodeJSON(d.Raw)
+		v, err := value.DecodeJSON(d.Raw)
 		if err != nil {
 			return hash{}, false
 		}
-		canonical, err := flow.Canonical(v)
+		canonical, err := value.Canonical(v)
 		return hashOf("json", canonical), err == nil
 	}
 	return hashOf(string(d.Kind), d.Raw), isKept(d)
@@ -71,11 +72,11 @@ func datumHash(d flow.Datum) (hash, bool) {
 // isKept reports whether data are there, and not their hash alone.
 func isKept(d flow.Datum) bool { return d.Raw != nil || d.Kind == flow.KeyNone }
 
-// value is data as a JSON value.
-func value(d flow.Datum) any {
+// valueOf is data as a JSON value.
+func valueOf(d flow.Datum) any {
 	switch d.Kind {
 	case flow.KeyJSON:
-		if v, err := flow.DecodeJSON(d.Raw); err == nil {
+		if v, err := value.DecodeJSON(d.Raw); err == nil {
 			return v
 		}
 	case flow.KeyText, flow.KeyBytes:

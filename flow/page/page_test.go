@@ -13,6 +13,7 @@ import (
 
 	"github.com/geartrain/geartrain/flow"
 	"github.com/geartrain/geartrain/flow/runs"
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // canary is what a browser must never take for anything but text.
@@ -47,7 +48,7 @@ func jobEnd(stage, text string, place int, outcome flow.Outcome) *flow.JobRecord
 }
 
 func reportOf(stage, text string) *flow.Report {
-	item, err := flow.EncodeJSON(text)
+	item, err := value.EncodeJSON(text)
 	if err != nil {
 		panic(err) // every text is JSON
 	}

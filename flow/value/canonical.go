@@ -1,4 +1,4 @@
-package flow
+package value
 
 import (
 	"encoding/json"
@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/gowebpki/jcs"
+
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // Canonical is the value in the one form that keys are computed from: RFC 8785, the JSON
@@ -24,14 +26,15 @@ import (
 // For every other value the bytes are those of RFC 8785. Different values never have the same bytes;
 // the order of a map's keys never matters. NaN, infinities, and text that is not UTF-8 are errors.
 func Canonical(v any) ([]byte, error) {
-	v, err := normalize(v, 0)
+	v, err := Normalize(v)
 	if err != nil {
 		return nil, err
 	}
-	return appendCanonical(nil, v)
+	return AppendCanonical(nil, v)
 }
 
-func appendCanonical(b []byte, v any) ([]byte, error) {
+// AppendCanonical appends the canonical form of a value that is in the form of this package.
+func AppendCanonical(b []byte, v any) ([]byte, error) {
 	switch v := v.(type) {
 	case nil:
 		return append(b, "null"...), nil
@@ -44,7 +47,7 @@ func appendCanonical(b []byte, v any) ([]byte, error) {
 	case float64:
 		return appendCanonicalFloat(b, v)
 	case string:
-		return appendCanonicalText(b, v)
+		return AppendCanonicalText(b, v)
 	case []any:
 		return appendCanonicalList(b, v)
 	case map[string]any:
@@ -65,9 +68,10 @@ func appendCanonicalFloat(b []byte, f float64) ([]byte, error) {
 	return append(b, text...), nil
 }
 
-func appendCanonicalText(b []byte, s string) ([]byte, error) {
+// AppendCanonicalText appends the canonical form of a text.
+func AppendCanonicalText(b []byte, s string) ([]byte, error) {
 	if !utf8.ValidString(s) {
-		return nil, fmt.Errorf("text is not UTF-8: %q", shorten(s, 40))
+		return nil, fmt.Errorf("text is not UTF-8: %q", wording.Shorten(s, 40))
 	}
 	b = append(b, '"')
 	for i := 0; i < len(s); i++ {
@@ -91,7 +95,7 @@ func appendCanonicalList(b []byte, list []any) (_ []byte, err error) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		if b, err = appendCanonical(b, v); err != nil {
+		if b, err = AppendCanonical(b, v); err != nil {
 			return nil, err
 		}
 	}
@@ -109,11 +113,11 @@ func appendCanonicalMap(b []byte, m map[string]any) (_ []byte, err error) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		if b, err = appendCanonicalText(b, key); err != nil {
+		if b, err = AppendCanonicalText(b, key); err != nil {
 			return nil, err
 		}
 		b = append(b, ':')
-		if b, err = appendCanonical(b, m[key]); err != nil {
+		if b, err = AppendCanonical(b, m[key]); err != nil {
 			return nil, err
 		}
 	}
@@ -136,12 +140,4 @@ func isASCII(s string) bool {
 		}
 	}
 	return true
-}
-
-// shorten keeps a message readable when what it quotes is not.
-func shorten(s string, n int) string {
-	if utf8.RuneCountInString(s) <= n {
-		return s
-	}
-	return string([]rune(s)[:n]) + "..."
 }

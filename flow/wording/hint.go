@@ -1,12 +1,12 @@
-package flow
+package wording
 
 import (
 	"fmt"
 	"strings"
 )
 
-// didYouMean is a hint that names the known word nearest to a wrong one, or nothing.
-func didYouMean(word string, known []string) string {
+// DidYouMean is a hint that names the known word nearest to a wrong one, or nothing.
+func DidYouMean(word string, known []string) string {
 	if best := nearest(word, known); best != "" {
 		return fmt.Sprintf("did you mean %q?", best)
 	}

@@ -1,4 +1,4 @@
-package flow
+package value
 
 import (
 	"bytes"
@@ -13,18 +13,10 @@ import (
 	"github.com/gowebpki/jcs"
 )
 
-// Values are those of JSON. In Go they are nil, bool, string, []any, map[string]any, and numbers:
-//
-//	int          a whole number that an int holds
-//	json.Number  a larger whole number, as its digits; it is passed on exactly, not computed with
-//	float64      every other number; never NaN or infinite
-//
-// A number written with a fraction or an exponent is a float64, so 1.10 is the same value as 1.1.
+// MaxDepth is how deep lists and maps may be nested in a value.
+const MaxDepth = 200
 
-// maxDepth is how deep lists and maps may be nested in a value.
-const maxDepth = 200
-
-// DecodeJSON reads one JSON text as a value in the form above. Text after it is an error.
+// DecodeJSON reads one JSON text as a value in the form of this package. Text after it is an error.
 func DecodeJSON(text []byte) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
@@ -35,7 +27,7 @@ func DecodeJSON(text []byte) (any, error) {
 	if _, err := d.Token(); err != io.EOF {
 		return nil, fmt.Errorf("not JSON: more text after the value, at byte %d", d.InputOffset())
 	}
-	return normalize(v, 0)
+	return Normalize(v)
 }
 
 // EncodeJSON is the value as JSON on one line, with map keys in order.
@@ -63,17 +55,20 @@ func Text(v any) (string, error) {
 	return string(b), err
 }
 
-// normalize brings what Go code and expressions produce into the form above. Lists and maps that
+// Normalize brings what Go code and expressions produce into the form of this package. Lists and maps that
 // are in that form already are returned as they are, not copied.
-func normalize(v any, depth int) (any, error) {
-	if depth > maxDepth {
-		return nil, fmt.Errorf("value is nested more than %d deep", maxDepth)
+func Normalize(v any) (any, error) { return normalizeWithin(v, 0) }
+
+// normalizeWithin takes a value that is nested so deep.
+func normalizeWithin(v any, depth int) (any, error) {
+	if depth > MaxDepth {
+		return nil, fmt.Errorf("value is nested more than %d deep", MaxDepth)
 	}
 	switch v := v.(type) {
 	case nil, bool, string, int:
 		return v, nil
 	case json.Number:
-		return normalizeNumber(v)
+		return NormalizeNumber(v)
 	case float64:
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return nil, fmt.Errorf("%v is not a JSON number", v)
@@ -90,7 +85,7 @@ func normalize(v any, depth int) (any, error) {
 func normalizeList(list []any, depth int) (any, error) {
 	out := list
 	for i, old := range list {
-		v, err := normalize(old, depth+1)
+		v, err := normalizeWithin(old, depth+1)
 		if err != nil {
 			return nil, err
 		}
@@ -108,7 +103,7 @@ func normalizeList(list []any, depth int) (any, error) {
 func normalizeMap(m map[string]any, depth int) (any, error) {
 	out, copied := m, false
 	for key, old := range m {
-		v, err := normalize(old, depth+1)
+		v, err := normalizeWithin(old, depth+1)
 		if err != nil {
 			return nil, err
 		}
@@ -126,7 +121,7 @@ func normalizeMap(m map[string]any, depth int) (any, error) {
 	return out, nil
 }
 
-// isSame reports whether normalize gave back what it was given.
+// isSame reports whether normalizing gave back what it was given.
 func isSame(a, b any) bool {
 	switch a := a.(type) {
 	case []any:
@@ -139,9 +134,10 @@ func isSame(a, b any) bool {
 	return a == b
 }
 
-func normalizeNumber(n json.Number) (any, error) {
+// NormalizeNumber is a number as JSON writes it in the form of this package.
+func NormalizeNumber(n json.Number) (any, error) {
 	text := n.String()
-	if !isNumber(text) {
+	if !IsNumber(text) {
 		return nil, fmt.Errorf("%q is not a JSON number", text)
 	}
 	if !strings.ContainsAny(text, ".eE") {
@@ -157,8 +153,9 @@ func normalizeNumber(n json.Number) (any, error) {
 	return f, nil
 }
 
-func isNumber(text string) bool {
-	if text == "" || !strings.ContainsRune("-0123456789", rune(text[0])) {
+// IsNumber reports whether a text is a number as JSON writes it; 010, 1_000, .5 and 0x1F are not.
+func IsNumber(text string) bool {
+	if text == "" || !strings.ContainsRune("-0123456789", rune(text[0])) || text[len(text)-1] <= ' ' {
 		return false
 	}
 	return json.Valid([]byte(text))
@@ -172,11 +169,11 @@ func normalizeOther(v reflect.Value, depth int) (any, error) {
 	case reflect.Bool:
 		return v.Bool(), nil
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return normalizeNumber(json.Number(strconv.FormatInt(v.Int(), 10)))
+		return NormalizeNumber(json.Number(strconv.FormatInt(v.Int(), 10)))
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		return normalizeNumber(json.Number(strconv.FormatUint(v.Uint(), 10)))
+		return NormalizeNumber(json.Number(strconv.FormatUint(v.Uint(), 10)))
 	case reflect.Float32, reflect.Float64:
-		return normalize(v.Float(), depth)
+		return normalizeWithin(v.Float(), depth)
 	case reflect.Slice, reflect.Array:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
 			break
@@ -199,8 +196,8 @@ func normalizeOther(v reflect.Value, depth int) (any, error) {
 	return nil, fmt.Errorf("%s is not a JSON value", v.Type())
 }
 
-// describe names a value's type as the pipeline's author knows it.
-func describe(v any) string {
+// Describe names a value's type as the pipeline's author knows it.
+func Describe(v any) string {
 	switch v.(type) {
 	case nil:
 		return "null"
@@ -214,4 +211,15 @@ func describe(v any) string {
 		return "a map"
 	}
 	return "a number"
+}
+
+// Number is a number's value as a double, unless it is too large to be computed with.
+func Number(v any) (float64, bool) {
+	switch v := v.(type) {
+	case int:
+		return float64(v), true
+	case float64:
+		return v, true
+	}
+	return 0, false
 }
