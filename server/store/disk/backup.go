@@ -20,7 +20,7 @@ func (s *Store) Backup(ctx context.Context, dir string) error {
 	case len(names) > 0:
 		return fmt.Errorf("store: backup: %s is not empty; nothing was changed: name a folder that is, or does not exist", dir)
 	}
-	segs, end, err := s.freeze()
+	segs, end, l, err := s.freeze()
 	if err != nil {
 		return fmt.Errorf("store: backup: %w", err)
 	}
@@ -33,7 +33,7 @@ func (s *Store) Backup(ctx context.Context, dir string) error {
 	if err := s.clear(part); err != nil {
 		return fmt.Errorf("store: backup: clear an earlier try: %w", err)
 	}
-	if err := s.copyAll(ctx, segs, end, part); err != nil {
+	if err := s.copyAll(ctx, segs, end, l, part); err != nil {
 		return fmt.Errorf("store: backup: %w", errors.Join(err, s.clear(part)))
 	}
 	if err := s.arrive(part, dir, len(names) == 0 && err == nil); err != nil {
@@ -42,27 +42,29 @@ func (s *Store) Backup(ctx context.Context, dir string) error {
 	return nil
 }
 
-// freeze gives the segments of now, which stay where they are until their reads are done, and where the
-// last of them ends.
-func (s *Store) freeze() (segs []*segment, end int64, err error) {
+// freeze gives the segments of now, which stay where they are until their reads are done, where the last
+// of them ends, and the list of them.
+func (s *Store) freeze() (segs []*segment, end int64, l list, err error) {
 	s.write.Lock()
 	defer s.write.Unlock()
 	if err := s.usable(); err != nil {
-		return nil, 0, err
+		return nil, 0, l, err
 	}
+	l.log, l.synced = s.log, s.seq
 	if s.active == nil {
-		return nil, 0, nil
+		return nil, 0, l, nil
 	}
 	for _, seg := range s.segments {
 		if !seg.leaving {
 			seg.reads.Add(1)
 			segs = append(segs, seg)
+			l.segments = append(l.segments, listed{number: uint32(seg.number), first: seg.first})
 		}
 	}
-	return segs, s.active.end, nil
+	return segs, s.active.end, l, nil
 }
 
-func (s *Store) copyAll(ctx context.Context, segs []*segment, end int64, part string) error {
+func (s *Store) copyAll(ctx context.Context, segs []*segment, end int64, l list, part string) error {
 	if err := s.fs.MkdirAll(part); err != nil {
 		return err
 	}
@@ -84,7 +86,7 @@ func (s *Store) copyAll(ctx context.Context, segs []*segment, end int64, part st
 			return err
 		}
 	}
-	return s.fs.SyncDir(part)
+	return s.writeList(part, l)
 }
 
 // arrive gives the finished copy its name.

@@ -129,8 +129,8 @@ func (s *Store) assign(batch []record) {
 			old = *now
 		}
 		exists := old.id != 0
-		if _, lost := s.lost[r.id]; lost && r.kind == store.PutHead && !exists {
-			r.kind = store.Delete
+		if _, lost := s.lost[r.id]; lost && !exists && r.kind != store.Put {
+			r.kind, r.ref = store.Delete, place{0, number}
 		}
 		switch {
 		case r.kind == store.PutHead && exists:

@@ -3,6 +3,8 @@ package disk
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/geartrain/geartrain/server/store"
@@ -91,7 +93,38 @@ func (m *move) run(ctx context.Context) error {
 	if err := m.collect(ctx); err != nil {
 		return err
 	}
+	if err := m.bury(ctx); err != nil {
+		return err
+	}
 	return m.finish()
+}
+
+// bury deletes the records that were given up, while what says that they were is still there.
+func (m *move) bury(ctx context.Context) error {
+	s := m.s
+	s.write.Lock()
+	for _, id := range slices.Sorted(maps.Keys(s.lost)) {
+		if !s.lost[id] {
+			r := record{found: found{entry: entry{kind: store.Delete, id: id, ref: place{0, s.highest}}}}
+			m.batch = append(m.batch, r)
+			m.size += r.size()
+		}
+	}
+	s.write.Unlock()
+	dead := slices.Clone(m.batch)
+	if err := m.flush(ctx); err != nil {
+		return err
+	}
+	s.write.Lock()
+	defer s.write.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range dead {
+		if s.index.get(r.id) == nil {
+			s.lost[r.id] = true
+		}
+	}
+	return nil
 }
 
 // collect goes through the segment. What is damaged in it was set aside before.
@@ -322,7 +355,7 @@ func (m *move) leave() error {
 	s.mu.Lock()
 	m.seg.leaving = true
 	s.mu.Unlock()
-	return nil
+	return s.saveList()
 }
 
 func (s *Store) forget(seg *segment) {

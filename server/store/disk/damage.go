@@ -42,12 +42,15 @@ func (e *DamagedError) Unwrap() error { return store.ErrDamaged }
 // asideDir is where copies of damaged parts are kept for whoever wants to look.
 const asideDir = "damaged"
 
-// setAside copies the damaged part, so that the segment can be written anew without losing a byte of it.
+// setAside copies the damaged part, so that the segment can be written anew without losing a byte of it. What
+// is wrong with a whole file has no segment.
 func (s *Store) setAside(seg *segment, d Damage) {
-	seg.hurt = true
-	err := s.copyAside(seg, d)
-	if err != nil {
-		seg.pinned = true
+	var err error
+	if seg != nil {
+		seg.hurt = true
+		if err = s.copyAside(seg, d); err != nil {
+			seg.pinned = true
+		}
 	}
 	s.damaged.Add(uint64(d.Records))
 	s.name(d, err)
@@ -90,6 +93,21 @@ func (s *Store) copyAside(seg *segment, d Damage) error {
 		return err
 	}
 	return errors.Join(s.fs.SyncDir(dir), s.fs.SyncDir(s.cfg.Dir))
+}
+
+// moveStrays puts files that are none of the log where nobody takes them for some.
+func (s *Store) moveStrays() error {
+	dir := filepath.Join(s.cfg.Dir, asideDir)
+	for _, name := range s.strays {
+		err := s.fs.MkdirAll(dir)
+		if err == nil {
+			err = s.fs.Rename(filepath.Join(s.cfg.Dir, name), filepath.Join(dir, name))
+		}
+		if err = errors.Join(err, s.fs.SyncDir(dir), s.fs.SyncDir(s.cfg.Dir)); err != nil {
+			return fmt.Errorf("store: load: %s is not part of the log, and cannot be set aside; move it away: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // copyRange makes a file of part of a segment and some zeros, and syncs it.
@@ -136,10 +154,18 @@ func (s *Store) spoiled(seg *segment, f *found) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.charge(now, -1)
-	s.index.remove(f.id)
-	s.lost[f.id] = struct{}{}
+	s.giveUp(f.id)
 	return nil
+}
+
+// giveUp says that a record is lost. Older entries of it must not count when the damaged one is gone: the
+// compaction deletes it. It needs both locks.
+func (s *Store) giveUp(id store.ID) {
+	if now := s.index.get(id); now != nil {
+		s.charge(now, -1)
+		s.index.remove(id)
+	}
+	s.lost[id] = false
 }
 
 // Verify reads all segments but the one that is written to, and names what has changed since it was

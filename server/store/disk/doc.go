@@ -9,7 +9,8 @@
 //	  0000000001.log        segments, 0600: only the one with the highest number is written to
 //	  0000000002.log
 //	  0000000003.log.new    being made; a start removes it
-//	  damaged/              copies of damaged parts: SEGMENT-OFFSET
+//	  segments              which of them there should be
+//	  damaged/              copies of damaged parts: SEGMENT-OFFSET; files that are not of the log
 //
 // # A segment
 //
@@ -56,6 +57,20 @@
 //
 //	trailer  "gearend\n": it does not end with a zero byte
 //
+// # The list of segments
+//
+// It begins with a copy of a header: how many segments there are is in place of the segment's number, and
+// the last sequence number that was synced when it was written in place of its first frame's. Then 16
+// bytes for each segment, and the checksum of those:
+//
+//	         0  u32 number
+//	         4  u32 1: it was being removed, and need not be there
+//	         8  u64 the sequence number of its first frame
+//
+// It is replaced when there is a new segment, before one is removed, and by Close. A start finds by it what
+// is missing, what was removed and is back, an end that was lost, and what a lost header said. Nothing
+// depends on it: where there is no room for it, or in the folder of an older program, there is none.
+//
 // # The end of a segment, and damage
 //
 // A segment is made longer, with zeros, and synced before a frame is written where it was not yet. So a
@@ -67,10 +82,13 @@
 //	sector of it is still all zero    written over it without a word
 //	bytes that are no frame, all else damage
 //	bytes that are no frame, and      damage: what is written later says that this had been synced
-//	a later frame or segment
+//	a later frame, segment or list
 //
 // Of a damaged frame every entry that is in order by its own checksums is kept. The damaged part is named
 // in the log, counted, and copied to the folder damaged; the segment is then compacted like others.
+//
+// A record whose last put is damaged is lost: an older one, a job in place of its result for instance,
+// would be run again. So the compaction deletes it before the damaged segment goes.
 //
 // # The compaction and deletes
 //

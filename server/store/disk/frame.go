@@ -85,14 +85,15 @@ func (s *Store) apply(f *found) {
 		s.charge(&old, -1)
 	}
 	next := f.next(old)
+	if _, lost := s.lost[f.id]; lost {
+		next.first = 0 // nobody knows where else it is
+		delete(s.lost, f.id)
+	}
 	if next.id != 0 {
 		s.charge(&next, +1)
 		s.index.set(next)
 	} else if old.id != 0 {
 		s.index.remove(f.id)
-	}
-	if len(s.lost) > 0 {
-		delete(s.lost, f.id)
 	}
 	if f.kind == store.Delete && f.ref.segment < f.segment {
 		s.byNumber[f.segment].graves[grave{f.ref.segment, f.ref.units}]++

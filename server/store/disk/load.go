@@ -36,7 +36,7 @@ func (s *Store) Load(ctx context.Context, inline int, fn func(store.Record) erro
 
 // replay makes the index.
 func (s *Store) replay(ctx context.Context) error {
-	r := &replay{s: s, orphans: make(map[store.ID]place), pulse: time.Now()}
+	r := &replay{s: s, orphans: make(map[store.ID]place), damage: s.astray, pulse: time.Now()}
 	for _, seg := range s.segments {
 		r.total += seg.size
 	}
@@ -45,12 +45,16 @@ func (s *Store) replay(ctx context.Context) error {
 			return err
 		}
 	}
+	r.shortened()
 	r.judgeOrphans()
 	if s.cfg.Strict && len(r.damage) > 0 {
 		return &DamagedError{Damage: r.damage}
 	}
 	for _, d := range r.damage {
 		s.setAside(s.named(d.File), d)
+	}
+	if err := s.moveStrays(); err != nil {
+		return err
 	}
 	return s.mend(r.torn)
 }
@@ -76,18 +80,27 @@ func (s *Store) mend(torn int64) error {
 		return nil
 	}
 	s.active = s.segments[len(s.segments)-1]
-	if torn == 0 {
+	if err := s.sync(s.active); err != nil { // a process that was killed may have left it to the system
+		return fmt.Errorf("store: load: sync %s: %w", s.active.name, err)
+	}
+	if torn > 0 {
+		s.cut.Add(uint64(torn))
+		if err := s.erase(s.active, s.active.end, s.active.size); err != nil {
+			return fmt.Errorf("store: load: cut an unfinished batch off %s: %w", s.active.name, err)
+		}
+	}
+	if s.list.equal(s.listNow()) {
 		return nil
 	}
-	s.cut.Add(uint64(torn))
-	if err := s.erase(s.active, s.active.end, s.active.size); err != nil {
-		return fmt.Errorf("store: load: cut an unfinished batch off %s: %w", s.active.name, err)
-	}
-	return nil
+	return s.saveList()
 }
 
+// named gives a segment by its file; nil if that was not loaded.
 func (s *Store) named(file string) *segment {
 	i := slices.IndexFunc(s.segments, func(seg *segment) bool { return seg.name == file })
+	if i < 0 {
+		return nil
+	}
 	return s.segments[i]
 }
 
@@ -103,18 +116,24 @@ type replay struct {
 
 func (r *replay) segment(ctx context.Context, seg *segment, final bool) error {
 	s := r.s
-	if prev := seg.number - 1; s.byNumber[uint32(prev)] != nil && s.seq+1 != seg.first && !s.byNumber[uint32(prev)].hurt {
-		p := s.byNumber[uint32(prev)]
+	if seg.headless && seg.first == 0 {
+		seg.first = s.seq + 1
+	}
+	if p := s.byNumber[uint32(seg.number-1)]; p != nil && s.seq+1 != seg.first && !p.hurt {
 		p.hurt = true
-		r.damage = append(r.damage, Damage{File: p.name, Offset: p.end, Records: int(seg.first - s.seq - 1),
-			Reason: fmt.Sprintf("batches %d to %d are missing at the end", s.seq+1, seg.first-1)})
+		d := Damage{File: p.name, Offset: p.end, Reason: fmt.Sprintf("batches %d to %d are missing at the end", s.seq+1, seg.first-1)}
+		if d.Records = int(seg.first - s.seq - 1); d.Records < 0 {
+			d.Records, d.Reason = 0, fmt.Sprintf("%s begins with batch %d, which should follow %d", seg.name, seg.first, s.seq)
+		}
+		r.damage = append(r.damage, d)
 	}
 	if seg.scarred {
 		seg.hurt = true
 		r.damage = append(r.damage, Damage{File: seg.name, Length: min(headerSize, seg.size), Reason: "the file's header is damaged"})
 	}
-	c := &scan{seg: seg, w: newWindow(seg, 1<<20), final: final, last: seg.first - 1}
+	c := &scan{seg: seg, w: newWindow(seg, 1<<20), final: final, last: seg.first - 1, least: s.list.synced}
 	c.found = func(f found) { r.take(&f) }
+	c.gone = r.giveUp
 	c.damage = func(d Damage) {
 		seg.hurt = true
 		r.damage = append(r.damage, d)
@@ -128,6 +147,20 @@ func (r *replay) segment(ctx context.Context, seg *segment, final bool) error {
 	r.done += seg.size
 	r.progress()
 	return nil
+}
+
+// shortened: what the list says was synced is not at the end of the last segment.
+func (r *replay) shortened() {
+	s, n := r.s, len(r.s.segments)
+	if n == 0 || s.list.synced <= s.seq {
+		return
+	}
+	if seg := s.segments[n-1]; !seg.hurt && s.byNumber[s.highest] == seg {
+		seg.hurt = true
+		r.damage = append(r.damage, Damage{File: seg.name, Offset: seg.end, Records: int(s.list.synced - s.seq),
+			Reason: fmt.Sprintf("batches %d to %d are missing at the end", s.seq+1, s.list.synced)})
+	}
+	s.seq, s.synced = s.list.synced, s.list.synced
 }
 
 func (r *replay) progress() {
@@ -171,11 +204,14 @@ func (r *replay) judgeOrphans() {
 		seg.hurt = true
 		r.damage = append(r.damage, Damage{File: seg.name, Offset: at.offset(), Records: 1,
 			Reason: fmt.Sprintf("record %d has lost its body", id)})
-		if slot := r.s.index.get(id); slot != nil {
-			r.s.charge(slot, -1) // an older version, with another body
-			r.s.index.remove(id)
-		}
+		r.giveUp(id) // an older version has another body
 	}
+}
+
+// giveUp: of this record nothing is known any more but that all of before is out of date.
+func (r *replay) giveUp(id store.ID) {
+	delete(r.orphans, id)
+	r.s.giveUp(id)
 }
 
 // give is the second reading.

@@ -115,14 +115,12 @@ func (s *Store) short(err error, at int64, back bool) error {
 // roll begins a new segment. All of the old one is on stable storage before: that there is a later one
 // proves it.
 func (s *Store) roll(size int64) error {
-	number := uint32(1)
 	if s.active != nil {
 		if err := s.syncActive(); err != nil {
 			return err
 		}
-		number = uint32(s.active.number) + 1
 	}
-	seg, err := s.create(number, size)
+	seg, err := s.create(s.highest+1, size)
 	if err != nil {
 		return err
 	}
@@ -135,8 +133,8 @@ func (s *Store) roll(size int64) error {
 	s.mu.Lock()
 	s.add(seg)
 	s.mu.Unlock()
-	s.active = seg
-	return nil
+	s.active, s.highest = seg, uint32(seg.number)
+	return s.saveList()
 }
 
 func (s *Store) resize(seg *segment, size int64) {

@@ -3,6 +3,8 @@ package disk
 import (
 	"context"
 	"fmt"
+
+	"github.com/geartrain/geartrain/server/store"
 )
 
 // scan reads a segment from its first frame to its last. doc.go says how it tells a torn tail from damage.
@@ -11,9 +13,11 @@ type scan struct {
 	w     *window
 	final bool   // no segment follows, so its last frames may never have been synced
 	last  uint64 // the sequence number of the last frame that was in order
+	least uint64 // one that is known to have been synced
 	torn  int64  // bytes of an unfinished tail, from seg.end on
 
 	found  func(found)
+	gone   func(store.ID) // its record is not as it was written, and an older one does not count any more
 	damage func(Damage)
 }
 
@@ -32,7 +36,8 @@ type batch struct {
 	known   bool // the header is in order
 	whole   bool // all of it is
 	entries []found
-	bad     []span // if known and not whole
+	gone    []store.ID // whose head or body is not in order
+	bad     []span     // if known and not whole
 }
 
 func (c *scan) run(ctx context.Context) error {
@@ -71,8 +76,7 @@ func (c *scan) read(off int64) (b batch, err error) {
 	if !b.known || end > c.w.size {
 		return b, nil
 	}
-	b.entries, b.bad, err = c.salvage(off+frameSize, end-trailerSize)
-	if err != nil {
+	if err := c.salvage(&b, off+frameSize, end-trailerSize); err != nil {
 		return b, err
 	}
 	tail, err := c.w.bytes(end-trailerSize, trailerSize)
@@ -86,25 +90,29 @@ func (c *scan) read(off int64) (b batch, err error) {
 	return b, nil
 }
 
-// salvage gives all entries between from and to that are in order, and the rest.
-func (c *scan) salvage(from, to int64) (entries []found, bad []span, err error) {
+// salvage gives the batch all entries between from and to that are in order, and says what the rest is.
+func (c *scan) salvage(b *batch, from, to int64) error {
+	b.entries, b.gone, b.bad = nil, nil, nil
 	lost := func(from, to int64) {
-		if n := len(bad); n > 0 && bad[n-1].to == from {
-			bad[n-1].to = to
+		if n := len(b.bad); n > 0 && b.bad[n-1].to == from {
+			b.bad[n-1].to = to
 		} else {
-			bad = append(bad, span{from, to})
+			b.bad = append(b.bad, span{from, to})
 		}
 	}
 	for off := from; off < to; {
 		e, known, whole, err := c.entry(off, to)
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
 		switch {
 		case whole:
-			entries = append(entries, found{e, place{uint32(c.seg.number), uint32(off / unit)}})
+			b.entries = append(b.entries, found{e, place{uint32(c.seg.number), uint32(off / unit)}})
 			off += e.size()
 		case known:
+			if e.kind == store.Put {
+				b.gone = append(b.gone, e.id)
+			}
 			lost(off, off+e.size())
 			off += e.size()
 		default:
@@ -112,7 +120,7 @@ func (c *scan) salvage(from, to int64) (entries []found, bad []span, err error) 
 			off += unit
 		}
 	}
-	return entries, bad, nil
+	return nil
 }
 
 // entry reads what is at off: known, if it is an entry's header, whole if head and body are in order too.
@@ -141,15 +149,19 @@ func (c *scan) entry(off, limit int64) (e entry, known, whole bool, err error) {
 // is the end.
 func (c *scan) broken(off int64, b *batch) (int64, error) {
 	c.seg.end = off
+	headless := c.seg.headless && off == headerSize // what took the header away took this too
 	zero, err := c.w.zero(off, c.w.size)
-	if err != nil || zero && off < c.w.size {
+	if zero && headless {
+		c.damage(Damage{File: c.seg.name, Offset: off, Records: 1, Reason: "nothing is left of it"})
+	}
+	if err != nil || zero && (off < c.w.size || headless) {
 		return 0, err
 	}
 	next, proven, err := c.later(off, b)
 	if err != nil {
 		return 0, err
 	}
-	if !proven {
+	if !proven && !headless {
 		torn, err := c.isTorn(off, b)
 		if err != nil {
 			return 0, err
@@ -177,7 +189,7 @@ func (c *scan) later(off int64, b *batch) (next int64, proven bool, err error) {
 	if b.known {
 		from = min(off+int64(b.length), c.w.size)
 	}
-	proven = !c.final
+	proven = !c.final || c.least > c.last
 	for {
 		at, f, err := c.search(from)
 		if err != nil || at == 0 {
@@ -267,9 +279,12 @@ func (c *scan) lost(off, next int64, b *batch) (stop int64, err error) {
 		d.Reason = "the file was cut off"
 	}
 	if !b.known || stop >= c.w.size {
-		if b.entries, b.bad, err = c.remains(off+frameSize, stop); err != nil {
+		if err := c.remains(b, off+frameSize, stop); err != nil {
 			return 0, err
 		}
+	}
+	for _, id := range b.gone {
+		c.gone(id)
 	}
 	for _, e := range b.entries {
 		c.found(e)
@@ -281,23 +296,36 @@ func (c *scan) lost(off, next int64, b *batch) (stop int64, err error) {
 	if stop >= c.w.size {
 		d.Records = max(1, d.Records) // nobody knows what came after it
 	}
+	if !b.known && next > 0 {
+		d.Records = max(d.Records, c.skipped(next))
+	}
 	c.damage(d)
 	return stop, nil
 }
 
+// skipped is how many batches there were before the frame at next.
+func (c *scan) skipped(next int64) int {
+	b, err := c.w.bytes(next, frameSize)
+	f, ok := decodeFrame(b, c.seg.sum, next)
+	if err != nil || !ok || f.seq <= c.last {
+		return 0
+	}
+	return int(f.seq - c.last - 1)
+}
+
 // remains is salvage without a trailer.
-func (c *scan) remains(from, to int64) ([]found, []span, error) {
+func (c *scan) remains(b *batch, from, to int64) error {
 	if to < from+trailerSize {
-		return c.salvage(from, to)
+		return c.salvage(b, from, to)
 	}
 	tail, err := c.w.bytes(to-trailerSize, trailerSize)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	if string(tail) == string(trailer[:]) {
 		to -= trailerSize
 	}
-	return c.salvage(from, to)
+	return c.salvage(b, from, to)
 }
 
 // contentEnd is behind the last byte from off on that is not zero.

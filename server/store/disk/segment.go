@@ -28,12 +28,13 @@ type segment struct {
 	live    int64 // their bytes
 	graves  map[grave]int
 
-	last    uint64 // the sequence number of its last frame
-	marked  bool   // the last frame is a mark
-	hurt    bool   // something in it is damaged, and was set aside: it is to be written anew
-	pinned  bool   // something in it is damaged, and could not be set aside: it stays
-	leaving bool   // nothing refers to it, and it is being removed
-	scarred bool   // its header cannot be read, or one of the copies
+	last     uint64 // the sequence number of its last frame
+	marked   bool   // the last frame is a mark
+	hurt     bool   // something in it is damaged, and was set aside: it is to be written anew
+	pinned   bool   // something in it is damaged, and could not be set aside: it stays
+	leaving  bool   // nothing refers to it, and it is being removed
+	scarred  bool   // a copy of its header cannot be read
+	headless bool   // neither can the other
 }
 
 // grave is the range of segments that may hold entries of a record that was deleted.

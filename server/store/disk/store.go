@@ -1,13 +1,11 @@
 package disk
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,9 +34,14 @@ type Store struct {
 	index    index
 	segments []*segment // in order
 	byNumber map[uint32]*segment
-	lost     map[store.ID]struct{} // records that were found damaged since Load, and given up
-	wasteful bool                  // a segment may be worth its compaction
-	squeezed time.Time             // when squeeze was last tried
+	lost     map[store.ID]bool // records that were found damaged, and given up; true: the log says so
+	wasteful bool              // a segment may be worth its compaction
+	squeezed time.Time         // when squeeze was last tried
+
+	list    list     // of the segments that an earlier start left
+	highest uint32   // the highest number that a segment had
+	strays  []string // files that have a segment's name and are none
+	astray  []Damage // what is wrong with whole files
 
 	failure atomic.Pointer[error]
 	cut     atomic.Uint64
@@ -60,7 +63,7 @@ const lockName = "lock"
 // a folder of a newer version. A strict one reads the whole log at once, and fails if anything is damaged.
 func Open(cfg Config) (*Store, error) {
 	cfg.defaults()
-	s := &Store{cfg: cfg, fs: cfg.FS, byNumber: make(map[uint32]*segment), lost: make(map[store.ID]struct{}), wake: make(chan struct{}, 1), stop: func() {}}
+	s := &Store{cfg: cfg, fs: cfg.FS, byNumber: make(map[uint32]*segment), lost: make(map[store.ID]bool), wake: make(chan struct{}, 1), stop: func() {}}
 	if err := s.fs.MkdirAll(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("store: make the data folder: %w", err)
 	}
@@ -84,85 +87,6 @@ func Open(cfg Config) (*Store, error) {
 		}
 	}
 	return s, nil
-}
-
-func (s *Store) openSegments() error {
-	names, err := s.fs.ReadDir(s.cfg.Dir)
-	if err != nil {
-		return fmt.Errorf("store: list the data folder: %w", err)
-	}
-	for _, name := range names {
-		if number, ok := segmentNumber(name); ok {
-			if err := s.openSegment(name, number); err != nil {
-				return err
-			}
-		}
-	}
-	slices.SortFunc(s.segments, func(a, b *segment) int { return cmp.Compare(a.number, b.number) })
-	return s.headless()
-}
-
-func (s *Store) openSegment(name string, number uint64) error {
-	f, err := s.fs.Open(filepath.Join(s.cfg.Dir, name))
-	if err != nil {
-		return fmt.Errorf("store: open a segment: %w", err)
-	}
-	seg := &segment{name: name, file: f, header: header{number: number}}
-	s.add(seg)
-	if seg.size, err = f.Size(); err != nil {
-		return fmt.Errorf("store: open a segment: %w", err)
-	}
-	seg.solid = seg.size
-	b, err := newWindow(seg, headerSize).bytes(0, headerSize)
-	if err != nil {
-		return err
-	}
-	one, ok1 := decodeHeader(b)
-	two, ok2 := decodeHeader(b[min(copySize, len(b)):])
-	if newer := min(one.version, two.version); !ok1 && !ok2 && newer > version {
-		return fmt.Errorf("store: %s is of version %d, and this program knows versions up to %d; nothing was changed: "+
-			"use the program that wrote it, or one of its successors", filepath.Join(s.cfg.Dir, name), newer, version)
-	}
-	seg.scarred = !ok1 || !ok2
-	if !ok1 {
-		one, ok1 = two, ok2
-	}
-	if ok1 && one.number == number {
-		seg.header = one
-		seg.sum = seg.seed()
-	}
-	return s.sameLog(seg)
-}
-
-// sameLog makes sure that no file of another folder was put here.
-func (s *Store) sameLog(seg *segment) error {
-	if s.log == 0 {
-		s.log = seg.log
-	}
-	if seg.log != 0 && seg.log != s.log {
-		return fmt.Errorf("store: %s belongs to another log than the other files there; nothing was changed: move it away",
-			filepath.Join(s.cfg.Dir, seg.name))
-	}
-	return nil
-}
-
-// headless lends the log's number to segments whose own header cannot be read: what they have can.
-func (s *Store) headless() error {
-	for i, seg := range s.segments {
-		if seg.log != 0 {
-			continue
-		}
-		if s.log == 0 {
-			return fmt.Errorf("store: no header in %s can be read, so nothing in it can; nothing was changed: "+
-				"restore a backup, or move its files away to begin anew: %w", s.cfg.Dir, store.ErrDamaged)
-		}
-		seg.version, seg.log = version, s.log
-		seg.sum = seg.seed()
-		if i > 0 {
-			seg.first = s.segments[i-1].first
-		}
-	}
-	return nil
 }
 
 func (s *Store) add(seg *segment) {
@@ -275,7 +199,10 @@ func (s *Store) mark() error {
 	if err := s.writeFrame(nil, frameSize+trailerSize, flagMark); err != nil {
 		return err
 	}
-	return s.sync(s.active)
+	if err := s.sync(s.active); err != nil {
+		return err
+	}
+	return s.saveList()
 }
 
 func (s *Store) release() error {

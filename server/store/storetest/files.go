@@ -275,6 +275,14 @@ func (f *Files) Lock(path, mark string) (io.Closer, error) {
 	}), nil
 }
 
+// Unlock lets go of all locks, as the system does when a process has ended: what it wrote is still there, and
+// still not on stable storage.
+func (f *Files) Unlock() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.locks)
+}
+
 type closer func()
 
 func (c closer) Close() error { c(); return nil }
