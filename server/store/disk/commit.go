@@ -93,6 +93,9 @@ func check(op store.Op) error {
 // append writes a frame of the entries, makes it durable where that is asked for, and then looks at it as
 // done: readers see the new records.
 func (s *Store) append(batch []record, length int64, must bool, flags uint32) error {
+	if err := s.clean(); err != nil {
+		return s.refused(err)
+	}
 	if err := s.room(length, must); err != nil {
 		return s.refused(err)
 	}
@@ -103,7 +106,7 @@ func (s *Store) append(batch []record, length int64, must bool, flags uint32) er
 	synced := s.cfg.Sync.always() && flags&flagCopy == 0
 	if synced {
 		if err := s.sync(s.active); err != nil {
-			return s.fail(err)
+			return s.unsynced(err)
 		}
 	}
 	s.written(length, synced)
@@ -159,19 +162,46 @@ func (s *Store) refused(err error) error {
 	return s.fail(err)
 }
 
-// undo takes back a frame that was not written whole, so that no start finds any of it.
+// undo takes back a frame that was not written whole, so that no start finds any of it. On a file system
+// that writes in new places even zeros may have no room. Then they wait: a start takes what is there, which
+// lacks its last byte, for an unfinished write, and nothing else is written before they are.
 func (s *Store) undo(err error) error {
-	a := s.active
-	if a.size > a.solid { // the room made for it is a hole, and there may be no room to fill it
-		if e := a.file.Truncate(a.solid); e != nil {
-			return s.fail(errors.Join(err, e))
-		}
-		s.resize(a, a.solid)
-	}
-	if e := s.erase(a, a.end, a.size); e != nil {
+	s.active.dirty = true
+	if e := s.clean(); e != nil && !isFull(e) {
 		return s.fail(errors.Join(err, e))
 	}
 	return s.refused(err)
+}
+
+// unsynced takes back a frame that is whole, but maybe only in memory. The system may also have forgotten
+// what it should have written: if that was this frame alone, and zeros in its place reach the disk, then
+// what is there is known again.
+func (s *Store) unsynced(err error) error {
+	if !files.Full(err) || s.synced != s.seq {
+		return s.fail(err)
+	}
+	s.active.dirty = true
+	if e := s.clean(); e != nil {
+		return s.fail(errors.Join(err, e))
+	}
+	return s.refused(err)
+}
+
+// clean erases what a refused frame has left behind the end.
+func (s *Store) clean() error {
+	a := s.active
+	if a == nil || !a.dirty {
+		return nil
+	}
+	if a.size > a.solid { // the room made for it is a hole, and there may be no room to fill it
+		if err := a.file.Truncate(a.solid); err != nil {
+			return s.fail(err)
+		}
+		s.resize(a, a.solid)
+	}
+	err := s.erase(a, a.end, a.size)
+	a.dirty = err != nil
+	return err
 }
 
 // fail is final: what is on the disk is no longer known. It tries to make sure that the frame whose sync
@@ -192,13 +222,29 @@ func (s *Store) fail(err error) error {
 	return err
 }
 
-// erase writes zeros and makes them durable.
+// erase writes zeros over what is behind the last frame and makes them durable: over the header of what is
+// there at last, so that at any moment it looks like an unfinished write.
 func (s *Store) erase(seg *segment, from, to int64) error {
+	middle := min(from+frameSize, to)
+	if err := wipe(seg, middle, to); err != nil {
+		return err
+	}
+	if err := wipe(seg, from, middle); err != nil {
+		return err
+	}
+	err := s.sync(seg)
+	if err != nil && s.synced != s.seq {
+		err = fmt.Errorf("%w: %w", store.ErrFailed, err) // what was before from may be forgotten
+	}
+	return err
+}
+
+func wipe(seg *segment, from, to int64) error {
 	zeros := make([]byte, min(to-from, copyBuffer))
 	for at := from; at < to; at += int64(len(zeros)) {
 		if _, err := seg.file.WriteAt(zeros[:min(int64(len(zeros)), to-at)], at); err != nil {
 			return err
 		}
 	}
-	return s.sync(seg)
+	return nil
 }

@@ -63,9 +63,9 @@
 // the last sequence number that was synced when it was written in place of its first frame's. Then 16
 // bytes for each segment, and the checksum of those:
 //
-//	         0  u32 number
-//	         4  u32 1: it was being removed, and need not be there
-//	         8  u64 the sequence number of its first frame
+//	0  u32 number
+//	4  u32 1: it was being removed, and need not be there
+//	8  u64 the sequence number of its first frame
 //
 // It is replaced when there is a new segment, before one is removed, and by Close. A start finds by it what
 // is missing, what was removed and is back, an end that was lost, and what a lost header said. Nothing

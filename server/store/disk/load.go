@@ -85,7 +85,8 @@ func (s *Store) mend(torn int64) error {
 	}
 	if torn > 0 {
 		s.cut.Add(uint64(torn))
-		if err := s.erase(s.active, s.active.end, s.active.size); err != nil {
+		s.active.dirty = true
+		if err := s.clean(); err != nil && !isFull(err) {
 			return fmt.Errorf("store: load: cut an unfinished batch off %s: %w", s.active.name, err)
 		}
 	}

@@ -101,10 +101,14 @@ func (s *Store) short(err error, at int64, back bool) error {
 	if back {
 		at = a.size
 	}
-	if e := a.file.Truncate(at); e != nil {
-		return s.fail(errors.Join(err, e))
+	e := a.file.Truncate(at)
+	if e == nil {
+		e = s.sync(a)
 	}
-	if e := s.sync(a); e != nil {
+	switch {
+	case isFull(e) && s.synced == s.seq:
+		return err // behind the end are only zeros, however many
+	case e != nil:
 		return s.fail(errors.Join(err, e))
 	}
 	s.resize(a, at)

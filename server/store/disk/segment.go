@@ -30,6 +30,7 @@ type segment struct {
 
 	last     uint64 // the sequence number of its last frame
 	marked   bool   // the last frame is a mark
+	dirty    bool   // what a refused frame has left is behind the end
 	hurt     bool   // something in it is damaged, and was set aside: it is to be written anew
 	pinned   bool   // something in it is damaged, and could not be set aside: it stays
 	leaving  bool   // nothing refers to it, and it is being removed

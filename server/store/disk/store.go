@@ -184,7 +184,7 @@ func (s *Store) Close() error {
 	return errors.Join(s.mark(), s.release())
 }
 
-// mark writes an empty frame behind the last one. It proves that that one was synced: if its bytes are
+// mark writes an empty frame behind the last one, if there is room. It proves that that one was synced: if its bytes are
 // wrong at the next start, it is damage and no unfinished write.
 func (s *Store) mark() error {
 	if !s.loaded || s.failure.Load() != nil || s.active == nil || s.active.marked {
@@ -193,13 +193,14 @@ func (s *Store) mark() error {
 	if err := s.syncActive(); err != nil {
 		return err
 	}
-	if !s.active.fits(frameSize+trailerSize, 0) {
-		return nil
+	err := s.clean()
+	if err == nil && s.active.fits(frameSize+trailerSize, 0) {
+		err = s.writeFrame(nil, frameSize+trailerSize, flagMark)
 	}
-	if err := s.writeFrame(nil, frameSize+trailerSize, flagMark); err != nil {
-		return err
+	if err == nil {
+		err = s.sync(s.active)
 	}
-	if err := s.sync(s.active); err != nil {
+	if err != nil && !isFull(err) {
 		return err
 	}
 	return s.saveList()

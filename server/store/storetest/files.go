@@ -28,6 +28,7 @@ type Files struct {
 
 	room  int64 // sectors; zero: no limit
 	used  int64
+	moves bool // what is written again takes new room until it is synced
 	ops   int
 	fault Fault
 }
@@ -61,6 +62,7 @@ type piece struct {
 	older [][]byte // the one on stable storage first; empty: that is now
 	dirty bool     // the next sync writes it
 	free  bool     // it is behind the end of the file, and takes no room
+	twice bool     // it takes room twice, until the next sync
 }
 
 // NewFiles gives an empty file system with a root.
@@ -76,6 +78,13 @@ func (f *Files) Limit(bytes int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.room = bytes / Sector
+}
+
+// Move makes it a file system that never writes in place: what was there before is kept until the next sync.
+func (f *Files) Move() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.moves = true
 }
 
 // Fail plans what goes wrong; the zero value: nothing does.

@@ -49,10 +49,13 @@ func (o *openFile) WriteAt(b []byte, off int64) (int, error) {
 	defer o.fs.mu.Unlock()
 	_, err := o.fs.begin()
 	n := len(b)
-	if o.fs.stopped() {
+	switch {
+	case o.fs.stopped():
 		n = 0
-	} else if err != nil {
+	case o.fs.fault.Err == nil && err != nil:
 		n = o.fs.random.IntN(len(b) + 1)
+	case err != nil:
+		n = o.fs.random.IntN(len(b))
 	}
 	written := o.write(b[:n], off)
 	if err == nil && written < len(b) {
@@ -69,7 +72,9 @@ func (o *openFile) write(b []byte, off int64) (n int) {
 		at := off % Sector
 		part := min(Sector-int(at), len(b)-n)
 		p := o.sectors[off/Sector]
-		if p == nil || p.free {
+		isNew := p == nil || p.free
+		moved := !isNew && o.fs.moves && !p.dirty
+		if isNew || moved {
 			if o.fs.room > 0 && o.fs.used >= o.fs.room {
 				break
 			}
@@ -78,7 +83,7 @@ func (o *openFile) write(b []byte, off int64) (n int) {
 				p = &piece{}
 				o.sectors[off/Sector] = p
 			}
-			p.free = false
+			p.free, p.twice = false, moved
 		}
 		p.change(func(now []byte) { copy(now[at:], b[n:n+part]) })
 		n, off = n+part, off+int64(part)
@@ -92,6 +97,9 @@ func (o *openFile) write(b []byte, off int64) (n int) {
 func (n *inode) used() (sectors int64) {
 	for _, p := range n.sectors {
 		if !p.free {
+			sectors++
+		}
+		if p.twice {
 			sectors++
 		}
 	}
@@ -151,6 +159,10 @@ func (o *openFile) Sync() error {
 			p.older = nil
 		}
 		p.dirty = false
+		if p.twice {
+			p.twice = false
+			o.fs.used--
+		}
 	}
 	if done {
 		o.sizes = nil
