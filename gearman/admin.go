@@ -126,8 +126,8 @@ func (a *Admin) Cancel(ctx context.Context, handle string) error {
 	return err
 }
 
-// MaxQueue limits the waiting jobs of a function: one number for each priority, three numbers for
-// high, normal and low, or none for no limit. Zero is no limit.
+// MaxQueue limits the jobs of a function, waiting and running: one number for each priority, three
+// numbers for high, normal and low, or none for no limit. Zero is no limit.
 func (a *Admin) MaxQueue(ctx context.Context, function string, limits ...int) error {
 	args := []string{function}
 	for _, n := range limits {

@@ -29,7 +29,7 @@ func (s *State) createFunction(ev *CreateFunction) {
 
 func (s *State) dropFunction(ev *DropFunction) {
 	f := s.functions[string(ev.Function)]
-	if f == nil || f.workers > 0 || f.running > 0 {
+	if f == nil || f.workers > 0 || f.taken() > 0 {
 		return
 	}
 	f.created = true // so that it outlives its last job

@@ -69,10 +69,12 @@ func (s *State) checkSeats(slot uint32, j *job) error {
 
 // checkFunctions: the queues are well linked, the counts are true, nothing unused is remembered.
 func (s *State) checkFunctions() error {
-	running := map[uint32]int{}
+	running := map[uint32][priorities]int{}
 	for slot := range s.jobs.all() {
 		if j := s.jobs.at(slot); j.state == Running {
-			running[j.function]++
+			n := running[j.function]
+			n[j.priority]++
+			running[j.function] = n
 		}
 	}
 	for name, f := range s.functions {
@@ -83,7 +85,7 @@ func (s *State) checkFunctions() error {
 			return fmt.Errorf("function %q should be forgotten", name)
 		}
 		if running[f.id] != f.running {
-			return fmt.Errorf("function %q: %d running jobs counted as %d", name, running[f.id], f.running)
+			return fmt.Errorf("function %q: %v running jobs counted as %v", name, running[f.id], f.running)
 		}
 		for p := range Priority(priorities) {
 			if err := s.checkQueue(f, p); err != nil {

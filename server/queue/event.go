@@ -171,7 +171,7 @@ type PauseFunction struct{ Function []byte }
 // ResumeFunction undoes PauseFunction.
 type ResumeFunction struct{ Function []byte }
 
-// SetMaxQueue limits a function's queued jobs per priority; zero or less: no limit. It holds also
+// SetMaxQueue limits a function's jobs per priority, those that run included; zero or less: no limit. It holds also
 // when the function does not exist yet.
 type SetMaxQueue struct {
 	Function []byte

@@ -17,7 +17,7 @@ type function struct {
 	queues    [priorities]queue // ready jobs
 	scheduled [priorities]int   // jobs that wait for their time, which are among the timers
 	pending   [priorities]int   // jobs that wait for their record
-	running   int
+	running   [priorities]int
 	results   int
 
 	workers  int
@@ -27,7 +27,13 @@ type function struct {
 }
 
 // jobs is how many jobs the function has.
-func (f *function) jobs() int { return f.waiting() + f.running }
+func (f *function) jobs() int { return f.waiting() + f.taken() }
+
+// jobsAt is how many jobs of a priority the function has.
+func (f *function) jobsAt(p Priority) int { return f.waitingAt(p) + f.running[p] }
+
+// taken is how many jobs workers have.
+func (f *function) taken() int { return f.running[High] + f.running[Normal] + f.running[Low] }
 
 func (f *function) waiting() int {
 	n := 0

@@ -63,7 +63,7 @@ func (s *State) assign(p *peer, a *ability, slot uint32, detail Detail) {
 	p.ready[j.priority].push(int(j.priority), a)
 	s.detach(slot, j)
 	j.state, j.since = Running, s.elapsed()
-	f.running++
+	f.running[j.priority]++
 	at := s.startAttempt(slot, j, p)
 	if timeout := s.timeoutOf(j, a); timeout > 0 {
 		s.deadlines.add(slot, j.serial, later(j.since, timeout))

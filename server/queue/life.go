@@ -18,7 +18,7 @@ func (s *State) detach(slot uint32, j *job) {
 		f.queues[j.priority].remove(&s.jobs, slot)
 	case Running:
 		s.endAttempt(slot, j)
-		f.running--
+		f.running[j.priority]--
 	case Pending:
 		f.pending[j.priority]--
 	}

@@ -85,7 +85,7 @@ func (s *State) mayWait(p *peer) bool {
 }
 
 func (s *State) queueHasRoom(p *peer, f *function, prio Priority) bool {
-	if limit := f.maxQueue[prio]; limit > 0 && f.waitingAt(prio) >= limit {
+	if limit := f.maxQueue[prio]; limit > 0 && f.jobsAt(prio) >= limit {
 		s.refuse(p, protocol.CodeQueueError, "Job queue is full", &s.counters.Refused.MaxQueue)
 		return false
 	}
@@ -227,7 +227,10 @@ func (s *State) hasten(slot uint32, j *job, ev *Submit) (changed bool) {
 		if at := runAt(ev); at < r.runAt {
 			r.runAt, changed = at, true
 		}
-	default:
+	case j.state == Running:
+		f := s.functionSlab.at(j.function)
+		f.running[j.priority]--
+		f.running[prio]++
 		j.priority = prio
 	}
 	return changed

@@ -192,7 +192,9 @@ func TestMaxQueue(t *testing.T) {
 	tb.do(submit(1, "f", "l", "").at(High), "1 JOB_CREATED H:2")
 	tb.do(submit(1, "f", "m", "").at(Low), "1 JOB_CREATED H:3")
 	tb.quiet(canDo(3, "f"), &Grab{Peer: 3}, &Grab{Peer: 3})
-	tb.do(submit(1, "f", "n", ""), "1 JOB_CREATED H:4")
+	tb.do(submit(1, "f", "n", ""), "1 ERROR QUEUE_ERROR|Job queue is full") // what runs counts
+	tb.quiet(submit(1, "f", "k", "").at(High))
+	tb.do(submit(1, "f", "n", ""), "1 JOB_CREATED H:4") // it counts where its priority is now
 	tb.quiet(&Leave{Peer: 3}, &Leave{Peer: 1}, &Leave{Peer: 2})
 	_, known := tb.state.Function("f")
 	require.True(t, known, "its limit keeps it")

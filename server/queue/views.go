@@ -217,7 +217,7 @@ func (s *State) Levels() Levels {
 		l.Queued += f.ready()
 		l.Scheduled += f.deferred()
 		l.Pending += f.waiting() - f.ready() - f.deferred()
-		l.Running += f.running
+		l.Running += f.taken()
 	}
 	for _, p := range s.peers {
 		if p.abilities.n > 0 {
@@ -235,7 +235,7 @@ func (s *State) functionInfo(f *function) FunctionInfo {
 		Name:      string(f.name),
 		Scheduled: f.deferred(),
 		Pending:   f.waiting() - f.ready() - f.deferred(),
-		Running:   f.running,
+		Running:   f.taken(),
 		Workers:   f.workers,
 		Paused:    f.paused,
 		Results:   f.results,
