@@ -136,7 +136,10 @@ func workers(c *conn, _ []string) string {
 
 // showJobs: handle, how often it was handed out again, whether its end is ignored (never, here),
 // whether it is a background job.
-func showJobs(c *conn, _ []string) string {
+func showJobs(c *conn, args []string) string {
+	if len(args) > 0 {
+		return incompleteShow(c, args)
+	}
 	return c.jobs(func(b *strings.Builder, j *queue.JobInfo) {
 		retries, background := j.Attempts, 0
 		if j.State == queue.Running {
@@ -150,7 +153,10 @@ func showJobs(c *conn, _ []string) string {
 }
 
 // showUniqueJobs: the key of each job.
-func showUniqueJobs(c *conn, _ []string) string {
+func showUniqueJobs(c *conn, args []string) string {
+	if len(args) > 0 {
+		return incompleteShow(c, args)
+	}
 	return c.jobs(func(b *strings.Builder, j *queue.JobInfo) {
 		b.WriteString(oneLine(j.Unique) + "\n")
 	})

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -14,6 +15,7 @@ import (
 // handle turns one packet into an event, or answers it. It is called within the connection's turn.
 func (c *conn) handle(p *protocol.Packet) {
 	c.turn.counts.PacketsIn.add(p.Type)
+	endText(p)
 	switch {
 	case p.Magic != protocol.Request:
 		c.sendError(protocol.CodeInvalidMagic, "Request magic expected")
@@ -28,6 +30,18 @@ func (c *conn) handle(p *protocol.Packet) {
 		c.known = true
 	default:
 		c.sendError(protocol.CodeInvalidCommand, "Command not expected")
+	}
+}
+
+// endText ends a last argument that is a name or a number at a NUL byte. Some clients send C strings with
+// their end, which gearmand does not mind; and what is repeated to others must not look like more
+// arguments to them.
+func endText(p *protocol.Packet) {
+	switch p.Type {
+	case protocol.OptionReq, protocol.SetClientID, protocol.CanDoTimeout, protocol.GetStatus,
+		protocol.GetStatusUnique, protocol.WorkStatus, protocol.WorkFail:
+		last := &p.Args[len(p.Args)-1]
+		*last, _, _ = bytes.Cut(*last, []byte{0})
 	}
 }
 

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/geartrain/geartrain/gearman/protocol"
 )
@@ -81,14 +82,14 @@ func (s *State) setOption(ev *SetOption) {
 	if p == nil {
 		return
 	}
-	switch string(ev.Option) {
-	case protocol.OptionExceptions:
+	switch option := string(ev.Option); {
+	case strings.EqualFold(option, protocol.OptionExceptions): // in any case, as in gearmand
 		p.exceptions = true
-	case protocol.OptionCancel:
+	case option == protocol.OptionCancel:
 		p.cancels = true
-	case protocol.OptionAttempts:
+	case option == protocol.OptionAttempts:
 		p.numbers = true
-	case protocol.OptionTasks: // what it may send from now on is told apart by its type
+	case option == protocol.OptionTasks: // what it may send from now on is told apart by its type
 	default:
 		s.refuse(p, protocol.CodeUnknownOption, "Server does not recognize given option", &s.counters.Refused.Option)
 		return
