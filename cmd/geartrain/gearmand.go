@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,48 +64,86 @@ func (f *gearmandFlags) register(flags *pflag.FlagSet) {
 	flags.IntVar(&f.keepaliveGap, "keepalive-interval", -1, "seconds between probes")
 	flags.IntVar(&f.keepaliveNo, "keepalive-count", -1, "probes without an answer before the connection is lost")
 	for _, option := range withoutMeaning() {
-		if option.boolean {
+		switch option.takes {
+		case takesNothing:
 			flags.BoolP(option.name, option.letter, false, "")
-		} else {
+		case takesNumber:
+			flags.IntP(option.name, option.letter, 0, "")
+		case takesQueue:
+			flags.VarP(&moduleName{known: []string{"builtin", "libsqlite3", "libmemcached", "libtokyocabinet", "libdrizzle", "mysql", "postgres", "redis"}},
+				option.name, option.letter, "")
+		case takesProtocol:
+			flags.VarP(&moduleName{known: []string{"gear", "http"}}, option.name, option.letter, "")
+		default:
 			flags.StringP(option.name, option.letter, "", "")
 		}
-		_ = flags.MarkHidden(option.name) // it was registered in the line above
+		_ = flags.MarkHidden(option.name) // it was registered in the lines above
 	}
 }
 
-// oldOption is an option of gearmand that changes nothing here, and what holds instead.
+// oldOption is an option of gearmand that changes nothing here, and what holds instead. What gearmand
+// refuses as its value is refused here too.
 type oldOption struct {
 	name, letter string
-	boolean      bool
+	takes        oldValue
 	instead      string
 }
+
+// oldValue is what the value of an old option may be.
+type oldValue int
+
+const (
+	takesText oldValue = iota
+	takesNothing
+	takesNumber
+	takesQueue
+	takesProtocol
+)
+
+// moduleName is the value of an option that names a module of gearmand, in any case.
+type moduleName struct {
+	name  string
+	known []string
+}
+
+func (m *moduleName) Set(name string) error {
+	if !slices.ContainsFunc(m.known, func(k string) bool { return strings.EqualFold(k, name) }) {
+		return fmt.Errorf("%q is no module of gearmand; there are %s", name, strings.Join(m.known, ", "))
+	}
+	m.name = strings.ToLower(name)
+	return nil
+}
+
+func (m *moduleName) String() string { return m.name }
+
+func (*moduleName) Type() string { return "name" }
 
 func withoutMeaning() []oldOption {
 	const plugins = "there are no queue plugins; --data FOLDER keeps background jobs over the end of the server"
 	return []oldOption{
-		{"backlog", "b", false, "the listen backlog is the system's largest"},
-		{"hashtable-buckets", "", false, "the index of keys grows by itself"},
-		{"protocol", "r", false, "there are no protocol modules; the Gearman protocol is always spoken"},
-		{"round-robin", "R", true, "functions of one priority always take turns"},
-		{"queue-type", "q", false, plugins},
-		{"syslog", "", true, "the log goes to standard error or --log-file"},
-		{"coredump", "", true, "Go writes core dumps when GOTRACEBACK=crash is set"},
-		{"threads", "t", false, "all processors are used; GOMAXPROCS limits them"},
-		{"http-port", "", false, "there is no HTTP protocol module"},
-		{"store-queue-on-shutdown", "", true, plugins},
-		{"libsqlite3-db", "", false, plugins},
-		{"libsqlite3-table", "", false, plugins},
-		{"mysql-host", "", false, plugins}, {"mysql-port", "", false, plugins},
-		{"mysql-user", "", false, plugins}, {"mysql-password", "", false, plugins},
-		{"mysql-db", "", false, plugins}, {"mysql-table", "", false, plugins},
-		{"libpq-conninfo", "", false, plugins}, {"libpq-table", "", false, plugins},
-		{"libmemcached-servers", "", false, plugins},
-		{"libmemcached-prefix", "", false, plugins},
-		{"redis-server", "", false, plugins}, {"redis-port", "", false, plugins},
-		{"redis-password", "", false, plugins}, {"redis-prefix", "", false, plugins},
-		{"ssl-ca-file", "", false, "TLS is not built in yet"},
-		{"ssl-certificate", "", false, "TLS is not built in yet"},
-		{"ssl-key", "", false, "TLS is not built in yet"},
+		{"backlog", "b", takesNumber, "the listen backlog is the system's largest"},
+		{"hashtable-buckets", "", takesNumber, "the index of keys grows by itself"},
+		{"protocol", "r", takesProtocol, "there are no protocol modules; the Gearman protocol is always spoken"},
+		{"round-robin", "R", takesNothing, "functions of one priority always take turns"},
+		{"queue-type", "q", takesQueue, plugins},
+		{"syslog", "", takesNothing, "the log goes to standard error or --log-file"},
+		{"coredump", "", takesNothing, "Go writes core dumps when GOTRACEBACK=crash is set"},
+		{"threads", "t", takesNumber, "all processors are used; GOMAXPROCS limits them"},
+		{"http-port", "", takesText, "there is no HTTP protocol module"},
+		{"store-queue-on-shutdown", "", takesNothing, plugins},
+		{"libsqlite3-db", "", takesText, plugins},
+		{"libsqlite3-table", "", takesText, plugins},
+		{"mysql-host", "", takesText, plugins}, {"mysql-port", "", takesText, plugins},
+		{"mysql-user", "", takesText, plugins}, {"mysql-password", "", takesText, plugins},
+		{"mysql-db", "", takesText, plugins}, {"mysql-table", "", takesText, plugins},
+		{"libpq-conninfo", "", takesText, plugins}, {"libpq-table", "", takesText, plugins},
+		{"libmemcached-servers", "", takesText, plugins},
+		{"libmemcached-prefix", "", takesText, plugins},
+		{"redis-server", "", takesText, plugins}, {"redis-port", "", takesText, plugins},
+		{"redis-password", "", takesText, plugins}, {"redis-prefix", "", takesText, plugins},
+		{"ssl-ca-file", "", takesText, "TLS is not built in yet"},
+		{"ssl-certificate", "", takesText, "TLS is not built in yet"},
+		{"ssl-key", "", takesText, "TLS is not built in yet"},
 	}
 }
 
@@ -277,19 +316,20 @@ func (f *gearmandFlags) logLevel() string {
 	return "debug"
 }
 
-// openLog is where the log goes.
-func (f *gearmandFlags) openLog(standard io.Writer) (to io.Writer, done func(), err error) {
+// openLog is where the log goes. As with gearmand, that is standard error when the file cannot be opened.
+func (f *gearmandFlags) openLog(standard io.Writer) (to io.Writer, done func()) {
 	switch f.logFile {
 	case "", "stderr":
-		return standard, ignoreHangups(), nil
+		return standard, ignoreHangups()
 	case "none":
-		return io.Discard, ignoreHangups(), nil
+		return io.Discard, ignoreHangups()
 	}
 	file, err := openLogFile(f.logFile)
 	if err != nil {
-		return nil, nil, fmt.Errorf("--log-file: %w", err)
+		fmt.Fprintf(standard, "geartrain: --log-file: %v; the log goes to standard error\n", err)
+		return standard, ignoreHangups()
 	}
-	return file, func() { file.Close() }, nil
+	return file, func() { file.Close() }
 }
 
 func (f *gearmandFlags) keepAlive() net.KeepAliveConfig {

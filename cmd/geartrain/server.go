@@ -250,10 +250,7 @@ func (s *serverCommand) logger() (logger *slog.Logger, done func(), err error) {
 	if level := s.old.logLevel(); level != "" {
 		logging.level = level
 	}
-	to, done, err := s.old.openLog(s.std.err)
-	if err != nil {
-		return nil, nil, err
-	}
+	to, done := s.old.openLog(s.std.err)
 	logger, err = logging.logger(to)
 	return logger, done, err
 }
