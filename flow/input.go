@@ -72,6 +72,11 @@ func (s *stageRun) valueItems(in *Input) iter.Seq2[incoming, error] {
 			return incomingValues(numbers(v))
 		}
 		return fails(fmt.Errorf("for_each: %d is no number of items", v))
+	case float64:
+		if n := int(v); v >= 0 && float64(n) == v { // such as 10 / 2
+			return incomingValues(numbers(n))
+		}
+		return fails(fmt.Errorf("for_each: %v is no number of items", v))
 	}
 	return fails(fmt.Errorf("for_each: want a list, a map or a whole number, not %s", value.Describe(v)))
 }

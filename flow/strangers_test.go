@@ -53,7 +53,9 @@ func strangers() []stranger {
 		{"a map", `
   - {name: a, function: echo, for_each: {b: 1, a: 2}, args: "${{ item.key }}=${{ item.value }}"}`, "a=2\nb=1\n", "success success", ""},
 		{"a fraction", `
-  - {name: a, function: echo, for_each: "${{ params.half }}"}`, "", "failure failure", "for_each: want a list, a map or a whole number, not"},
+  - {name: a, function: echo, for_each: "${{ params.half }}"}`, "", "failure failure", "for_each: 0.5 is no number of items"},
+		{"a division without a rest", `
+  - {name: a, function: echo, for_each: "${{ 6 / 2 }}"}`, "0\n1\n2\n", "success success", ""},
 		{"a negative number", `
   - {name: a, function: echo, for_each: "${{ 0 - 3 }}"}`, "", "failure failure", "for_each: -3 is no number of items"},
 		{"true", `

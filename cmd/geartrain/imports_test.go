@@ -54,7 +54,7 @@ var layers = []layer{
 	{"./flow/change", []string{"./flow/value"}, nil, nil, "how values differ has nothing to do with where they come from"},
 	{"./flow", nil, nil, []string{"./server/..."},
 		"pipelines run on any job server"},
-	{"./flow/runs", []string{"./flow", "./gearman", "./gearman/command"}, nil, []string{"./server/..."},
+	{"./flow/runs", []string{"./flow", "./flow/value", "./gearman", "./gearman/command"}, nil, []string{"./server/..."},
 		"the life of runs needs a client, not a server"},
 }
 

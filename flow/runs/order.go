@@ -20,15 +20,15 @@ const Function = "geartrain.run"
 
 // Order says which run is to be driven. As JSON it is the payload of a job.
 type Order struct {
-	Version     int            `json:"version"` // 1
-	Run         string         `json:"run"`     // the id of Pipeline, Params and ScheduledAt
-	Pipeline    string         `json:"pipeline"`
-	File        string         `json:"file"`   // where it came from: commands run in its folder
-	Source      string         `json:"source"` // its text
-	Params      map[string]any `json:"params"`
-	ScheduledAt time.Time      `json:"scheduled_at"`
-	Force       []string       `json:"force,omitempty"`
-	PlacedAt    time.Time      `json:"placed_at"` // a run that was cancelled since is not begun
+	Version     int       `json:"version"` // 1
+	Run         string    `json:"run"`     // the id of Pipeline, Params and ScheduledAt
+	Pipeline    string    `json:"pipeline"`
+	File        string    `json:"file"`   // where it came from: commands run in its folder
+	Source      string    `json:"source"` // its text
+	Params      Params    `json:"params"`
+	ScheduledAt time.Time `json:"scheduled_at"`
+	Force       []string  `json:"force,omitempty"`
+	PlacedAt    time.Time `json:"placed_at"` // a run that was cancelled since is not begun
 }
 
 const orderVersion = 1

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"reflect"
 	"time"
+
+	"github.com/geartrain/geartrain/flow/value"
 )
 
 // Of pruning: how much is kept of runs that nobody drives.
@@ -80,8 +82,11 @@ func SameParams(a, b map[string]any) bool {
 // plain is v as reading its JSON gives it.
 func plain(v any) any {
 	text, err := json.Marshal(v)
-	var out any
-	if err != nil || json.Unmarshal(text, &out) != nil {
+	if err != nil {
+		return v
+	}
+	out, err := value.DecodeJSON(text)
+	if err != nil {
 		return v
 	}
 	return out

@@ -15,23 +15,23 @@ import (
 
 // Record is what a run is, and how its last start ended. It is small, and kept longer than the rest.
 type Record struct {
-	ID          string         `json:"id"`
-	Pipeline    string         `json:"pipeline"`
-	File        string         `json:"file"` // its path when the run was last started; empty: it came by other ways
-	FileHash    string         `json:"file_hash"`
-	Params      map[string]any `json:"params"`
-	ScheduledAt time.Time      `json:"scheduled_at"`
-	Attempt     int            `json:"attempt"`           // starts after an end; carrying on what was killed does not count
-	Starts      int            `json:"starts"`            // all of them
-	Servers     []string       `json:"servers"`           // none: it had one of its own
-	RunsOn      []string       `json:"runs_on,omitempty"` // the servers of the last start, its own one among them
-	Group       string         `json:"group,omitempty"`
-	CreatedAt   time.Time      `json:"created_at"`
-	StartedAt   time.Time      `json:"started_at"` // the last start
-	EndedAt     time.Time      `json:"ended_at,omitzero"`
-	Status      flow.Status    `json:"status,omitempty"` // of the last start, once it has ended
-	Error       string         `json:"error,omitempty"`
-	Failed      int            `json:"failed,omitempty"` // jobs
+	ID          string      `json:"id"`
+	Pipeline    string      `json:"pipeline"`
+	File        string      `json:"file"` // its path when the run was last started; empty: it came by other ways
+	FileHash    string      `json:"file_hash"`
+	Params      Params      `json:"params"`
+	ScheduledAt time.Time   `json:"scheduled_at"`
+	Attempt     int         `json:"attempt"`           // starts after an end; carrying on what was killed does not count
+	Starts      int         `json:"starts"`            // all of them
+	Servers     []string    `json:"servers"`           // none: it had one of its own
+	RunsOn      []string    `json:"runs_on,omitempty"` // the servers of the last start, its own one among them
+	Group       string      `json:"group,omitempty"`
+	CreatedAt   time.Time   `json:"created_at"`
+	StartedAt   time.Time   `json:"started_at"` // the last start
+	EndedAt     time.Time   `json:"ended_at,omitzero"`
+	Status      flow.Status `json:"status,omitempty"` // of the last start, once it has ended
+	Error       string      `json:"error,omitempty"`
+	Failed      int         `json:"failed,omitempty"` // jobs
 }
 
 // Ended reports whether the last start came to its end, well or not.
