@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/geartrain/geartrain/flow/wording"
@@ -218,7 +219,7 @@ func retriesLast(r gearman.Retry) float64 {
 		r.Backoff = 2
 	}
 	if r.MaxDelay <= 0 {
-		r.MaxDelay = 60e9
+		r.MaxDelay = max(time.Minute, r.Delay)
 	}
 	total, delay := 0.0, float64(r.Delay)
 	for i := 1; i < min(r.Attempts, 1000); i++ {
