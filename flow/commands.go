@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
 	"github.com/geartrain/geartrain/gearman"
 	"github.com/geartrain/geartrain/gearman/command"
@@ -80,7 +81,7 @@ func HandleCommands(w *gearman.Worker, p *Plan, o CommandOptions) {
 		if i > 0 { // the parameters and the run of a part are not known here
 			h.options.Params, h.options.Run = nil, ""
 		}
-		if settled, err := plan.settled(&Scope{Params: h.options.Params}); err == nil { // else some timeouts are not known here
+		if settled, err := plan.settled(&expression.Scope{Params: h.options.Params}); err == nil { // else some timeouts are not known here
 			plan = settled
 		}
 		h.add(plan)
@@ -211,7 +212,7 @@ type commandRunner struct {
 	spec     *Command
 	program  command.Command
 	params   map[string]any
-	env      map[string]Template // of the pipeline, and of the function or stage
+	env      map[string]expression.Template // of the pipeline, and of the function or stage
 	attempts *attempts
 	log      func(stage, key string) io.Writer
 	secrets  *Secrets
@@ -220,8 +221,8 @@ type commandRunner struct {
 	run      string   // likewise
 }
 
-func newCommandRunner(p *Plan, spec *Command, o CommandOptions, env map[string]Template) *commandRunner {
-	c := &commandRunner{spec: spec, params: o.Params, log: o.Log, secrets: o.Secrets, names: p.Secrets, env: map[string]Template{}}
+func newCommandRunner(p *Plan, spec *Command, o CommandOptions, env map[string]expression.Template) *commandRunner {
+	c := &commandRunner{spec: spec, params: o.Params, log: o.Log, secrets: o.Secrets, names: p.Secrets, env: map[string]expression.Template{}}
 	maps.Copy(c.env, p.Env)
 	maps.Copy(c.env, env)
 	c.program = command.Command{Dir: spec.Dir, Stderr: o.Stderr, MaxOutput: o.MaxOutput, Guard: o.Guard}
@@ -258,7 +259,7 @@ func (c *commandRunner) job(ctx context.Context, job *gearman.Job) ([]byte, erro
 // function runs the command of a function. The payload is its arguments, as they are.
 func (c *commandRunner) function(ctx context.Context, job *gearman.Job) ([]byte, error) {
 	args := job.Payload()
-	scope := &Scope{Params: c.params, Item: argumentsValue(args)}
+	scope := &expression.Scope{Params: c.params, Item: argumentsValue(args)}
 	values, err := argvValues(c.spec.Argv, scope)
 	if err != nil {
 		return nil, gearman.NoRetry(fmt.Errorf("run: %w", err))

@@ -3,14 +3,15 @@ package flow
 import (
 	"fmt"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
 )
 
 // discoverTemplates are the templates of a Discover, which see the item and its result.
-func discoverTemplates(d *Discover) []Template {
-	templates := []Template{d.Items, d.If}
+func discoverTemplates(d *Discover) []expression.Template {
+	templates := []expression.Template{d.Items, d.If}
 	for _, v := range d.With {
-		if t, ok := v.(Template); ok {
+		if t, ok := v.(expression.Template); ok {
 			templates = append(templates, t)
 		}
 	}
@@ -79,7 +80,7 @@ func (m *jobMaker) found(j *job, result item) ([]item, error) {
 }
 
 // holds is the value of a condition. One that is absent holds.
-func holds(t Template, scope *Scope) (bool, error) {
+func holds(t expression.Template, scope *expression.Scope) (bool, error) {
 	if t.IsZero() {
 		return true, nil
 	}
@@ -116,7 +117,7 @@ func moreItems(d *Discover, result item) ([]item, error) {
 }
 
 // withMembers makes items of the elements of a list, each with the members of with put in.
-func withMembers(list []any, with map[string]any, scope *Scope) ([]item, error) {
+func withMembers(list []any, with map[string]any, scope *expression.Scope) ([]item, error) {
 	members, err := evaluatedMembers(with, scope)
 	if err != nil {
 		return nil, err
@@ -135,10 +136,10 @@ func withMembers(list []any, with map[string]any, scope *Scope) ([]item, error) 
 	return items, nil
 }
 
-func evaluatedMembers(with map[string]any, scope *Scope) (map[string]any, error) {
+func evaluatedMembers(with map[string]any, scope *expression.Scope) (map[string]any, error) {
 	members := make(map[string]any, len(with))
 	for name, v := range with {
-		if t, ok := v.(Template); ok {
+		if t, ok := v.(expression.Template); ok {
 			var err error
 			if v, err = t.Eval(scope); err != nil {
 				return nil, fmt.Errorf("with: %s: %w", name, err)

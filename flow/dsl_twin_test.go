@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/flowtest"
 	"github.com/geartrain/geartrain/gearman"
 )
@@ -96,9 +97,9 @@ func TestTwinsOfRunsAndParts(t *testing.T) {
 	require.Equal(t, inYAML, inGo)
 }
 
-func runTemplate(t *testing.T, source any) flow.Template {
+func runTemplate(t *testing.T, source any) expression.Template {
 	t.Helper()
-	tmpl, err := flow.Compile(source, flow.ContextRun)
+	tmpl, err := expression.Compile(source, expression.ContextRun)
 	require.NoError(t, err)
 	return tmpl
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"unicode/utf8"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
 )
 
@@ -56,22 +57,22 @@ func (c *content) item() item {
 // commandMaker makes the envelopes of a stage.
 type commandMaker struct {
 	command *Command
-	stdin   Template
-	env     map[string]Template
+	stdin   expression.Template
+	env     map[string]expression.Template
 	run     string // as the envelope has it
 }
 
 // newCommandMaker: scope is that of the stage's keys.
 func newCommandMaker(p *Plan, spec *Stage, scope string) *commandMaker {
-	m := &commandMaker{command: spec.Command, stdin: spec.Stdin, run: scope, env: map[string]Template{}}
+	m := &commandMaker{command: spec.Command, stdin: spec.Stdin, run: scope, env: map[string]expression.Template{}}
 	maps.Copy(m.env, p.Env)
 	maps.Copy(m.env, spec.Env)
 	return m
 }
 
 // templates are all that is evaluated for each job.
-func (m *commandMaker) templates() []Template {
-	all := append([]Template{m.stdin}, m.command.Argv...)
+func (m *commandMaker) templates() []expression.Template {
+	all := append([]expression.Template{m.stdin}, m.command.Argv...)
 	for _, t := range m.env {
 		all = append(all, t)
 	}
@@ -79,7 +80,7 @@ func (m *commandMaker) templates() []Template {
 }
 
 // make gives the payload, and what of it belongs into the key: all but the run.
-func (m *commandMaker) make(it, args item, scope *Scope) (payload []byte, keyed item, err error) {
+func (m *commandMaker) make(it, args item, scope *expression.Scope) (payload []byte, keyed item, err error) {
 	e := envelope{Item: contentOf(it)}
 	if string(args.raw) != string(it.raw) || args.form != it.form {
 		e.Args = contentOf(args)
@@ -103,7 +104,7 @@ func (m *commandMaker) make(it, args item, scope *Scope) (payload []byte, keyed 
 	return payload, keyed, err
 }
 
-func (m *commandMaker) environ(scope *Scope) (map[string]string, error) {
+func (m *commandMaker) environ(scope *expression.Scope) (map[string]string, error) {
 	env := make(map[string]string, len(m.env))
 	for name, t := range m.env {
 		v, err := t.Eval(scope)
@@ -128,56 +129,29 @@ func (e *envelope) keyed(args item) (item, error) {
 }
 
 // argvValues are the values of all expressions of an argument vector, one after the other.
-func argvValues(argv []Template, scope *Scope) ([]string, error) {
+func argvValues(argv []expression.Template, scope *expression.Scope) ([]string, error) {
 	var values []string
 	for _, t := range argv {
 		if t.IsConstant() {
 			continue
 		}
-		variables, err := scope.values(t.uses)
+		texts, err := t.EvalParts(scope)
 		if err != nil {
 			return nil, err
 		}
-		e := evaluation{values: variables, work: newWork()}
-		variables[workName] = e.work
-		for _, part := range t.root.parts {
-			if part.expression == nil {
-				continue
-			}
-			v, err := part.expression.eval(variables)
-			if err != nil {
-				return nil, err
-			}
-			text, err := value.Text(v)
-			if err != nil {
-				return nil, err
-			}
-			values = append(values, text)
-		}
+		values = append(values, texts...)
 	}
 	return values, nil
 }
 
 // fillArgv is the argument vector with the values in place of its expressions.
-func fillArgv(argv []Template, values []string) ([]string, error) {
-	filled := make([]string, 0, len(argv))
-	for _, t := range argv {
-		if t.IsConstant() {
-			filled = append(filled, t.String())
-			continue
+func fillArgv(argv []expression.Template, values []string) ([]string, error) {
+	filled := make([]string, len(argv))
+	for i, t := range argv {
+		var ok bool
+		if filled[i], values, ok = t.Fill(values); !ok {
+			return nil, errOtherFile
 		}
-		var text []byte
-		for _, part := range t.root.parts {
-			switch {
-			case part.expression == nil:
-				text = append(text, part.text...)
-			case len(values) == 0:
-				return nil, errOtherFile
-			default:
-				text, values = append(text, values[0]...), values[1:]
-			}
-		}
-		filled = append(filled, string(text))
 	}
 	if len(values) > 0 {
 		return nil, errOtherFile

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/gearman"
 )
 
@@ -92,9 +93,9 @@ func fakeRunner(handlers map[string]handler) (*Runner, *fakeServer) {
 	return &Runner{submitter: f}, f
 }
 
-func template(t testing.TB, source any) Template {
+func template(t testing.TB, source any) expression.Template {
 	t.Helper()
-	c, err := Compile(source, resultContexts()...)
+	c, err := expression.Compile(source, resultContexts()...)
 	require.NoError(t, err)
 	return c
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/gearman"
 )
 
@@ -274,8 +275,8 @@ func (s *Stage) Uses(p *Plan) []string {
 }
 
 // templates are all that decide about a stage's jobs.
-func (s *Stage) templates(p *Plan) []Template {
-	all := append([]Template{s.If, s.Args, s.Stdin, s.Key, s.Input.Each, s.Priorities}, s.Sources...)
+func (s *Stage) templates(p *Plan) []expression.Template {
+	all := append([]expression.Template{s.If, s.Args, s.Stdin, s.Key, s.Input.Each, s.Priorities}, s.Sources...)
 	if s.Command != nil {
 		all = append(all, s.Command.Argv...)
 		all = slices.AppendSeq(all, maps.Values(p.Env))

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
 )
 
@@ -50,10 +51,10 @@ func (k InputKind) String() string {
 func plain(v reflect.Value) any {
 	if v.CanInterface() {
 		switch x := v.Interface().(type) {
-		case Template:
+		case expression.Template:
 			return x.Source()
 		case time.Duration:
-			return FormatDuration(x)
+			return expression.FormatDuration(x)
 		case fmt.Stringer:
 			return x.String()
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
 	"github.com/geartrain/geartrain/flow/wording"
 	"github.com/geartrain/geartrain/gearman"
@@ -164,8 +165,8 @@ func (e *ending) hook(h *Hook, place string) error {
 	return e.submit(ctx, h.Function, place, args.raw)
 }
 
-func (h *Hook) templates() []Template {
-	all := append([]Template{h.Args}, slices.Collect(maps.Values(h.Env))...)
+func (h *Hook) templates() []expression.Template {
+	all := append([]expression.Template{h.Args}, slices.Collect(maps.Values(h.Env))...)
 	if h.Command != nil {
 		all = append(all, h.Command.Argv...)
 	}
@@ -190,7 +191,7 @@ func (h *Hook) String() string {
 
 // command runs a hook in this process. What it prints is log: the standard output belongs to the
 // pipeline.
-func (e *ending) command(ctx context.Context, h *Hook, scope *Scope, report []byte) error {
+func (e *ending) command(ctx context.Context, h *Hook, scope *expression.Scope, report []byte) error {
 	argv, err := hookArgv(h.Command, scope)
 	if err != nil {
 		return err
@@ -218,7 +219,7 @@ func (e *ending) command(ctx context.Context, h *Hook, scope *Scope, report []by
 	return err
 }
 
-func hookArgv(c *Command, scope *Scope) ([]string, error) {
+func hookArgv(c *Command, scope *expression.Scope) ([]string, error) {
 	if c.Script != "" {
 		return scriptArgv(c.Script), nil
 	}
@@ -230,7 +231,7 @@ func hookArgv(c *Command, scope *Scope) ([]string, error) {
 }
 
 // environ is the pipeline's env, the hook's, and what is known of the end.
-func (e *ending) environ(h *Hook, scope *Scope) ([]string, error) {
+func (e *ending) environ(h *Hook, scope *expression.Scope) ([]string, error) {
 	maker := commandMaker{env: h.Env}
 	own, err := maker.environ(scope)
 	if err != nil {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/geartrain/geartrain/flow/expression"
 )
 
 // jobHook is a hook whose job is its own name.
@@ -103,9 +105,9 @@ func TestHooksAreGivenTheReport(t *testing.T) {
 	require.Equal(t, `failure of 4: pipeline "p": failure; stage "a": too many failures: 2 of 4 jobs failed, 2 of them: too high`, server.submitted("say")[0])
 }
 
-func errorTemplate(t *testing.T, source any) Template {
+func errorTemplate(t *testing.T, source any) expression.Template {
 	t.Helper()
-	c, err := Compile(source, append(runContexts(), ContextError)...)
+	c, err := expression.Compile(source, append(expression.RunContexts(), expression.ContextError)...)
 	require.NoError(t, err)
 	return c
 }
@@ -158,15 +160,15 @@ func TestHookCommandsRunInTheRunner(t *testing.T) {
 	var log bytes.Buffer
 	r.Stderr = &log
 	plan := &Plan{
-		Name: "p", Env: map[string]Template{"MINE": template(t, "x")},
+		Name: "p", Env: map[string]expression.Template{"MINE": template(t, "x")},
 		Stages: []Stage{{Name: "a", Function: "f", Input: each(t, 4), Hooks: Hooks{Failure: []Hook{
 			{Command: script(`echo "$GEARTRAIN_STAGE|$GEARTRAIN_STATUS|$GEARTRAIN_REASON|$GEARTRAIN_SUMMARY" >stage`)},
 		}}}},
 		Hooks: Hooks{
 			Failure: []Hook{
 				{Command: script(`echo "$GEARTRAIN_RUN|$GEARTRAIN_PIPELINE|${GEARTRAIN_STAGE-none}|$MINE|$OWN|$GEARTRAIN_SUMMARY" >run; cat >report`),
-					Env: map[string]Template{"OWN": errorTemplate(t, "${{ error.status }}")}},
-				{Command: &Command{Dir: dir, Argv: []Template{template(t, "printf"), template(t, "%s"), errorTemplate(t, "${{ run.id }}; id")}}},
+					Env: map[string]expression.Template{"OWN": errorTemplate(t, "${{ error.status }}")}},
+				{Command: &Command{Dir: dir, Argv: []expression.Template{template(t, "printf"), template(t, "%s"), errorTemplate(t, "${{ run.id }}; id")}}},
 			},
 			Exit: []Hook{{Command: script("echo $((6*7)); exit 3")}},
 		},

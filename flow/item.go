@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
 )
 
@@ -92,7 +93,7 @@ func (e Encoding) read(p []byte) (item, error) {
 		_, err := value.DecodeJSON(p)
 		return item{p, jsonItem}, err
 	case LinesOutput:
-		return itemOf(Lines(string(p)))
+		return itemOf(expression.Lines(string(p)))
 	}
 	return item{trimNewline(p), textItem}, nil
 }

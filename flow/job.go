@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
 	"github.com/geartrain/geartrain/gearman"
 )
@@ -40,9 +41,9 @@ type job struct {
 // jobMaker turns a stage's items into jobs: arguments, payload, key.
 type jobMaker struct {
 	stage    *stageRun
-	spec     *Stage // the stage, or one of its tasks
-	base     Scope  // all but the item
-	evaluate bool   // some template is to be evaluated for each item
+	spec     *Stage           // the stage, or one of its tasks
+	base     expression.Scope // all but the item
+	evaluate bool             // some template is to be evaluated for each item
 	keys     keyMaker
 	command  *commandMaker // nil: not a command of the stage's own
 	sources  *sourceHashes // nil: none
@@ -50,7 +51,7 @@ type jobMaker struct {
 }
 
 func newJobMaker(s *stageRun, spec *Stage) (jobMaker, error) {
-	templates := append([]Template{spec.Args, spec.Key, spec.Priorities}, spec.Sources...)
+	templates := append([]expression.Template{spec.Args, spec.Key, spec.Priorities}, spec.Sources...)
 	if rate := s.spec.Rate; rate != nil {
 		templates = append(templates, rate.Per)
 	}
@@ -80,7 +81,7 @@ func newJobMaker(s *stageRun, spec *Stage) (jobMaker, error) {
 	if len(spec.Sources) > 0 {
 		m.sources = newSourceHashes(spec)
 	}
-	m.evaluate = slices.ContainsFunc(templates, func(t Template) bool { return !t.IsConstant() })
+	m.evaluate = slices.ContainsFunc(templates, func(t expression.Template) bool { return !t.IsConstant() })
 	m.base = *s.run.scope(templates...)
 	return m, nil
 }
@@ -99,7 +100,7 @@ func (m *jobMaker) make(it item, place, index int) (*job, error) {
 }
 
 // scope is what the templates see for one item.
-func (m *jobMaker) scope(it item, index int) (*Scope, error) {
+func (m *jobMaker) scope(it item, index int) (*expression.Scope, error) {
 	if !m.evaluate {
 		return &m.base, nil
 	}
@@ -112,7 +113,7 @@ func (m *jobMaker) scope(it item, index int) (*Scope, error) {
 	return &scope, err
 }
 
-func (m *jobMaker) fill(j *job, scope *Scope) error {
+func (m *jobMaker) fill(j *job, scope *expression.Scope) error {
 	spec := m.spec
 	args, err := evaluated(spec.Args, scope, j.item)
 	if err != nil {
@@ -154,7 +155,7 @@ func (m *jobMaker) fill(j *job, scope *Scope) error {
 }
 
 // priority is that of a job.
-func (s *Stage) priority(scope *Scope) (gearman.Priority, error) {
+func (s *Stage) priority(scope *expression.Scope) (gearman.Priority, error) {
 	if s.Priorities.IsZero() {
 		return s.Priority, nil
 	}
@@ -170,7 +171,7 @@ func (s *Stage) priority(scope *Scope) (gearman.Priority, error) {
 }
 
 // evaluated is the value of a template, or otherwise when there is none.
-func evaluated(t Template, scope *Scope, otherwise item) (item, error) {
+func evaluated(t expression.Template, scope *expression.Scope, otherwise item) (item, error) {
 	if t.IsZero() {
 		return otherwise, nil
 	}

@@ -6,13 +6,14 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
 	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // settled is the plan with the limits that a run decides in their places. It is the plan itself when
 // there are none. A value that is no limit is a [ParamError]: it came from the parameters.
-func (p *Plan) settled(scope *Scope) (*Plan, error) {
+func (p *Plan) settled(scope *expression.Scope) (*Plan, error) {
 	isSettled := true
 	for stage, w := range p.works() {
 		isSettled = isSettled && len(stage.Limits)+len(w.Limits) == 0
@@ -40,7 +41,7 @@ func (p *Plan) settled(scope *Scope) (*Plan, error) {
 }
 
 // settle puts the values of the stage's limits in their places.
-func (s *Stage) settle(scope *Scope) error {
+func (s *Stage) settle(scope *expression.Scope) error {
 	for _, limit := range slices.Sorted(maps.Keys(s.Limits)) {
 		v, err := s.Limits[limit].Eval(scope)
 		if err == nil {
@@ -77,7 +78,7 @@ func (s *Stage) setLimit(limit Limit, v any) (err error) {
 		r.Limit, r.Every, err = parseRate(text)
 		s.Rate = &r
 	case LimitTimeout:
-		if s.Timeout, err = ParseDuration(text); err == nil && s.Timeout == 0 {
+		if s.Timeout, err = expression.ParseDuration(text); err == nil && s.Timeout == 0 {
 			err = fmt.Errorf("a timeout of zero would end every job at once")
 		}
 	default:

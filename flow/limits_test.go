@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/geartrain/geartrain/flow/expression"
 )
 
 func TestLimitsComeFromParameters(t *testing.T) {
@@ -12,12 +14,12 @@ func TestLimitsComeFromParameters(t *testing.T) {
 	per := template(t, "${{ item }}")
 	plan := &Plan{Name: "p", Stages: []Stage{{
 		Name: "s", Function: "f", Rate: &Rate{Limit: 1, Every: time.Second, Per: per}, Discover: &Discover{MaxItems: 1},
-		Limits: map[Limit]Template{
+		Limits: map[Limit]expression.Template{
 			LimitParallel: template(t, "${{ params.n }}"), LimitRate: template(t, "${{ params.n }}/m"),
 			LimitItems: template(t, "${{ params.n * 10 }}"), LimitTimeout: template(t, "${{ params.n }}s"),
 		},
 	}}}
-	settled, err := plan.settled(&Scope{Params: map[string]any{"n": 7}})
+	settled, err := plan.settled(&expression.Scope{Params: map[string]any{"n": 7}})
 	require.NoError(t, err)
 	s := settled.Stages[0]
 	require.Equal(t, 7, s.MaxParallel)
@@ -48,7 +50,7 @@ func TestBadLimitsStopARunBeforeItBegins(t *testing.T) {
 		r, server := fakeRunner(map[string]handler{"f": echo})
 		plan := &Plan{
 			Name: "p", Params: []Param{{Name: "v", Type: List}}, // any one value
-			Stages: []Stage{{Name: "s", Function: "f", Limits: map[Limit]Template{test.limit: template(t, "${{ params.v[0] }}")}}},
+			Stages: []Stage{{Name: "s", Function: "f", Limits: map[Limit]expression.Template{test.limit: template(t, "${{ params.v[0] }}")}}},
 		}
 		_, err := plan.Run(t.Context(), r, RunOptions{Params: map[string]any{"v": []any{test.value}}})
 		require.ErrorContains(t, err, test.want)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
 	"github.com/geartrain/geartrain/flow/wording"
 )
@@ -54,7 +55,7 @@ func load(name string, r io.Reader, files *includes) (*Plan, []Problem, error) {
 }
 
 func newLoader(name string, files *includes) *loader {
-	return &loader{problems: problems{file: name}, files: files, inside: ".", language: newLanguage(), broken: map[*node]bool{}}
+	return &loader{problems: problems{file: name}, files: files, inside: ".", language: expression.NewLanguage(), broken: map[*node]bool{}}
 }
 
 // loader is one reading of a file.
@@ -63,7 +64,7 @@ type loader struct {
 	files     *includes // nil: no files can be looked for
 	path      string    // of the file, from the folder of the outermost one
 	inside    string    // the folder of path
-	language  *language
+	language  *expression.Language
 	plan      Plan
 	defaults  fields
 	functions map[string]*Function
@@ -88,7 +89,7 @@ type stageSource struct {
 
 // placedTemplate is a template with where it stands, and the stage it belongs to.
 type placedTemplate struct {
-	Template
+	expression.Template
 	node  *node
 	stage *stageSource // nil: the pipeline's own
 	key   string       // args, key, if

@@ -7,16 +7,17 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
 	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // environment reads a map of texts. Numbers and booleans stand as they are written.
-func (l *loader) environment(n *node, stage *stageSource, contexts []string) map[string]Template {
+func (l *loader) environment(n *node, stage *stageSource, contexts []string) map[string]expression.Template {
 	if n == nil {
 		return nil
 	}
-	env := make(map[string]Template, len(n.entries))
+	env := make(map[string]expression.Template, len(n.entries))
 	for _, e := range n.entries {
 		name, v := e.key, e.value
 		if !validEnv.MatchString(name.text) {
@@ -78,18 +79,18 @@ func (l *loader) command(n *node, stage *stageSource, contexts []string) *Comman
 }
 
 // argument reads one element of an argument vector.
-func (l *loader) argument(n *node, i int, stage *stageSource, contexts []string) Template {
+func (l *loader) argument(n *node, i int, stage *stageSource, contexts []string) expression.Template {
 	if n.kind != scalarNode || n.value == nil {
 		l.add(n.span, "type", "an argument is text, not "+n.describe(), "")
-		return Template{}
+		return expression.Template{}
 	}
 	if text, err := value.Text(n.value); err != nil || text != n.text {
 		l.unquoted(n, "run")
-		return Template{}
+		return expression.Template{}
 	}
 	if i == 0 && strings.Contains(n.text, "${{") {
 		l.add(n.span, "expression", "the program itself cannot be an expression", "")
-		return Template{}
+		return expression.Template{}
 	}
 	if i == 0 && n.text == "" {
 		l.add(n.span, "value", "the program has no name", "")

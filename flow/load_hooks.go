@@ -3,6 +3,7 @@ package flow
 import (
 	"fmt"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/wording"
 )
 
@@ -35,7 +36,7 @@ func (l *loader) hook(n *node, key string, s *stageSource) Hook {
 		return Hook{}
 	}
 	f := l.read(n, hookPlace, "")
-	contexts := append(planContexts(), ContextError)
+	contexts := append(expression.RunContexts(), expression.ContextError)
 	h := Hook{
 		Function: l.word(f["function"], "function"),
 		Command:  l.command(f["run"], s, contexts),

@@ -3,6 +3,7 @@ package flow
 import (
 	"fmt"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
 	"github.com/geartrain/geartrain/flow/wording"
 	"github.com/geartrain/geartrain/gearman"
@@ -97,17 +98,14 @@ func (l *loader) late(n *node) Late {
 	return DropLate
 }
 
-// limitContexts is what the value of a limit may be made of: all that is known when a run begins.
-func limitContexts() []string { return []string{ContextParams, ContextEnv, ContextRun} }
-
 // limit takes a limit that is an expression, and reports whether it is one.
 func (l *loader) limit(n *node, name Limit, s *stageSource) bool {
 	if n == nil || !hasExpression(n) {
 		return false
 	}
-	t := l.template(n, string(name), s, limitContexts())
+	t := l.template(n, string(name), s, expression.StartContexts())
 	if s.Limits == nil {
-		s.Limits = map[Limit]Template{}
+		s.Limits = map[Limit]expression.Template{}
 	}
 	s.Limits[name] = t
 	return true

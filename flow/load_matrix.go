@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/wording"
 )
 
@@ -29,19 +30,19 @@ func (l *loader) matrix(n *node, s *stageSource) *Matrix {
 	return m
 }
 
-func (l *loader) axis(e entry, s *stageSource) Template {
-	t := l.template(e.value, "matrix", s, planContexts())
-	if e.value.kind != listNode && !t.isExpression() {
+func (l *loader) axis(e entry, s *stageSource) expression.Template {
+	t := l.template(e.value, "matrix", s, expression.RunContexts())
+	if e.value.kind != listNode && !t.IsExpression() {
 		l.add(e.value.span, "type", fmt.Sprintf("axis %q wants a list or one expression, not %s", e.key.text, e.value.describe()), "write [value, ...]")
 	}
 	return t
 }
 
 // combinations reads a list of maps.
-func (l *loader) combinations(n *node, key string, s *stageSource) Template {
-	t := l.template(n, "matrix", s, planContexts())
+func (l *loader) combinations(n *node, key string, s *stageSource) expression.Template {
+	t := l.template(n, "matrix", s, expression.RunContexts())
 	if n.kind != listNode {
-		if !t.isExpression() {
+		if !t.IsExpression() {
 			l.add(n.span, "type", fmt.Sprintf("%q wants a list of maps or one expression, not %s", key, n.describe()), "write - {NAME: value}")
 		}
 		return t

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/wording"
 )
 
@@ -184,7 +185,7 @@ func (l *loader) checkIncluded(n *node, part *Plan) {
 		if own := l.functions[f.Name]; own != nil && !sameFunction(own, f) {
 			l.add(n.span, "exclusive", fmt.Sprintf("%s declares the function %q, and so does this file, with another command", n.text, f.Name), "give one of them another name")
 		}
-		if f.uses(ContextParams) {
+		if f.uses(expression.ContextParams) {
 			l.add(n.span, "expression", fmt.Sprintf("the function %q of %s uses params, and its worker does not know those of a part", f.Name, n.text), "let it use item, and give it what it needs in args")
 		}
 	}
@@ -199,7 +200,7 @@ func sameFunction(a, b *Function) bool {
 
 func (f *Function) uses(context string) bool {
 	all := append(slices.Collect(maps.Values(f.Env)), f.Command.Argv...)
-	return slices.ContainsFunc(all, func(t Template) bool { return t.Uses(context) })
+	return slices.ContainsFunc(all, func(t expression.Template) bool { return t.Uses(context) })
 }
 
 // checkGiven compares what a stage gives a pipeline with the parameters that it has.
@@ -233,7 +234,7 @@ func (l *loader) checkGiven(s *stageSource, n *node, part *Plan) {
 // checkGivenValue checks a value without expressions. A number in place of text is text all the same, as on
 // a command line it would be.
 func (l *loader) checkGivenValue(p *Param, n *node) {
-	t, errs := l.language.template(n.json(), nil)
+	t, errs := l.language.Template(n.json(), nil)
 	if len(errs) > 0 || !t.IsConstant() || n.isNull() {
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
 	"github.com/geartrain/geartrain/flow/wording"
 )
@@ -28,7 +29,7 @@ func (l *loader) top(root *node) {
 	l.servers(f["servers"])
 	l.params(f["params"])
 	l.runs(f)
-	l.plan.Env = l.environment(f["env"], nil, []string{ContextParams, ContextRun})
+	l.plan.Env = l.environment(f["env"], nil, []string{expression.ContextParams, expression.ContextRun})
 	if n := f["defaults"]; n != nil {
 		l.defaults = l.read(n, defaultsPlace, "")
 	}
@@ -42,12 +43,7 @@ func (l *loader) top(root *node) {
 	}
 	l.readStages(f["stages"])
 	l.plan.Hooks = l.hooks(f, nil)
-	l.plan.Output = l.template(f["output"], "output", nil, planContexts())
-}
-
-// planContexts is what may be used wherever there is no item.
-func planContexts() []string {
-	return []string{ContextParams, ContextEnv, ContextRun, ContextStages}
+	l.plan.Output = l.template(f["output"], "output", nil, expression.RunContexts())
 }
 
 func (l *loader) servers(n *node) {
@@ -182,7 +178,7 @@ func (l *loader) paramSense(p *Param, f fields) {
 
 // paramDefault is a value of the parameter's type, or a template that gives one.
 func (l *loader) paramDefault(p *Param, n *node) any {
-	if t := l.template(n, "default", nil, []string{ContextRun}); !t.IsConstant() {
+	if t := l.template(n, "default", nil, []string{expression.ContextRun}); !t.IsConstant() {
 		return t
 	}
 	return l.paramValue(p, n)
@@ -215,7 +211,7 @@ func (l *loader) readFunctions(n *node) {
 	if n == nil {
 		return
 	}
-	contexts := []string{ContextParams, ContextItem} // item: the arguments that the job was given
+	contexts := []string{expression.ContextParams, expression.ContextItem} // item: the arguments that the job was given
 	for _, e := range n.entries {
 		f := l.read(e.value, functionPlace, e.key.text)
 		fn := &Function{

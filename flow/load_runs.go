@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/wording"
 )
 
@@ -63,7 +64,7 @@ func (l *loader) concurrency(n *node) *Concurrency {
 	}
 	f := l.read(n, concurrencyPlace, "")
 	return &Concurrency{
-		Group:      l.template(f["group"], "group", nil, limitContexts()),
+		Group:      l.template(f["group"], "group", nil, expression.StartContexts()),
 		OnConflict: Conflict(f["on_conflict"].string()),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/wording"
 )
 
@@ -138,7 +139,7 @@ func (l *loader) readItems(s *stageSource) {
 			input.Gather = true
 			s.Input = input
 			s.fields["args"] = nil
-			l.template(args, "args", s, planContexts())
+			l.template(args, "args", s, expression.RunContexts())
 		}
 	}
 	s.Input.Batch = l.positive(s.fields["batch"], "batch")
@@ -174,18 +175,17 @@ func (l *loader) oneSource(s *stageSource) {
 }
 
 // peek is the template of a value whose problems are reported when it is read for good.
-func (l *loader) peek(n *node) Template {
-	t, errs := l.language.template(n.json(), planContexts())
+func (l *loader) peek(n *node) expression.Template {
+	t, errs := l.language.Template(n.json(), expression.RunContexts())
 	if len(errs) > 0 {
-		return Template{}
+		return expression.Template{}
 	}
 	return t
 }
 
 func (l *loader) itemName(n *node) string {
 	name := l.name(n, "an item")
-	reserved := slices.Contains(contextNames(), name) || slices.Contains(predicates(), name)
-	if _, isFunction := l.language.functions[name]; name != "" && (reserved || isFunction) {
+	if name != "" && l.language.Knows(name) {
 		l.add(n.span, "value", fmt.Sprintf("%q already means something in expressions", name), "choose another name for the item")
 		return ""
 	}
@@ -197,13 +197,13 @@ func (l *loader) itemName(n *node) string {
 }
 
 func (l *loader) readEach(s *stageSource, n *node) {
-	each := l.template(n, "for_each", s, planContexts())
+	each := l.template(n, "for_each", s, expression.RunContexts())
 	s.Input = Input{Kind: FromValue, Each: each}
 	if input, ok := stagesInput(each); ok {
 		s.Input = input
 		return
 	}
-	if text, ok := n.value.(string); ok && n.kind == scalarNode && !each.IsZero() && !l.broken[n] && (each.IsConstant() || !each.isExpression()) {
+	if text, ok := n.value.(string); ok && n.kind == scalarNode && !each.IsZero() && !l.broken[n] && (each.IsConstant() || !each.IsExpression()) {
 		l.add(n.span, "type", fmt.Sprintf(`"for_each" wants a list, a map, a number or one expression, not the text %q`, wording.Shorten(text, 60)), `write [...] or ${{ ... }}`)
 	}
 	if count, ok := n.value.(int); ok && n.kind == scalarNode && count < 0 {
@@ -218,7 +218,7 @@ func (l *loader) readArguments(s *stageSource) {
 	s.Env = l.environment(s.fields["env"], s, contexts)
 	s.Key = l.template(s.fields["key"], "key", s, contexts)
 	s.Stdin = l.template(s.fields["stdin"], "stdin", s, contexts)
-	s.If = l.template(s.fields["if"], "if", s, planContexts())
+	s.If = l.template(s.fields["if"], "if", s, expression.RunContexts())
 	s.Sources = l.sources(s.fields["sources"], s)
 	switch run := s.fields["run"]; {
 	case run != nil:
@@ -238,16 +238,16 @@ func (l *loader) readArguments(s *stageSource) {
 		}
 	}
 	if n := s.fields["discover"]; n != nil {
-		s.Discover = l.discover(n, s, append(slices.Clip(contexts), ContextResult))
+		s.Discover = l.discover(n, s, append(slices.Clip(contexts), expression.ContextResult))
 	}
 }
 
 func (s *stageSource) contexts() []string {
-	contexts := planContexts()
+	contexts := expression.RunContexts()
 	if s.input().Kind == Once {
 		return contexts
 	}
-	contexts = append(contexts, ContextItem, ContextIndex)
+	contexts = append(contexts, expression.ContextItem, expression.ContextIndex)
 	if name := s.itemName(); name != "" {
 		contexts = append(contexts, name)
 	}

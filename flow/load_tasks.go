@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/wording"
 )
 
@@ -119,7 +120,7 @@ func (l *loader) readResults(s *stageSource) {
 }
 
 // sources reads the files that are part of a stage's keys.
-func (l *loader) sources(n *node, s *stageSource) []Template {
+func (l *loader) sources(n *node, s *stageSource) []expression.Template {
 	if n == nil {
 		return nil
 	}
@@ -128,7 +129,7 @@ func (l *loader) sources(n *node, s *stageSource) []Template {
 	if n.kind == scalarNode {
 		nodes = []*node{n}
 	}
-	var all []Template
+	var all []expression.Template
 	for _, child := range nodes {
 		if child.kind != scalarNode || child.value == nil {
 			l.add(child.span, "type", fmt.Sprintf(`"sources" is a list of files, not of %s`, child.describe()), "")

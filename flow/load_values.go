@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
 	"github.com/geartrain/geartrain/flow/wording"
 )
@@ -70,7 +71,7 @@ func (l *loader) duration(n *node) time.Duration {
 	if n == nil {
 		return 0
 	}
-	d, err := ParseDuration(n.text)
+	d, err := expression.ParseDuration(n.text)
 	if err != nil {
 		l.add(n.span, "value", err.Error(), "")
 		return 0
@@ -106,7 +107,7 @@ func (l *loader) fresh(n *node) Fresh {
 	case n.text == "always":
 		return Fresh{Always: true}
 	}
-	d, err := ParseDuration(n.text)
+	d, err := expression.ParseDuration(n.text)
 	if err != nil || d == 0 {
 		l.add(n.span, "value", fmt.Sprintf(`"fresh" cannot be %q`, wording.Shorten(n.text, 60)), "it is never, always, or a duration such as 12h")
 	}
@@ -167,7 +168,7 @@ func parseRate(text string) (limit int, every time.Duration, err error) {
 	if unit != "" && (unit[0] < '0' || unit[0] > '9') {
 		unit = "1" + unit
 	}
-	if every, err = ParseDuration(unit); err != nil || every == 0 {
+	if every, err = expression.ParseDuration(unit); err != nil || every == 0 {
 		return 0, 0, wrong
 	}
 	return limit, every, nil
@@ -212,11 +213,11 @@ func (l *loader) names(n *node, key string) []*node {
 
 // template compiles a value, keeps it for the checks that need the whole plan, and reports what is
 // wrong with its expressions where they stand.
-func (l *loader) template(n *node, key string, stage *stageSource, contexts []string) Template {
+func (l *loader) template(n *node, key string, stage *stageSource, contexts []string) expression.Template {
 	if n == nil {
-		return Template{}
+		return expression.Template{}
 	}
-	t, errs := l.language.template(n.json(), contexts)
+	t, errs := l.language.Template(n.json(), contexts)
 	for _, err := range errs {
 		l.templateError(n, err)
 	}
@@ -229,7 +230,7 @@ func (l *loader) template(n *node, key string, stage *stageSource, contexts []st
 }
 
 func (l *loader) templateError(n *node, err error) {
-	var x *ExpressionError
+	var x *expression.Error
 	if !errors.As(err, &x) {
 		l.add(n.span, "value", err.Error(), "")
 		return

@@ -6,13 +6,14 @@ import (
 	"maps"
 	"reflect"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
 )
 
 // matrixItems gives the combinations of a matrix, one after the other, without ever having all
 // of them.
 func (s *stageRun) matrixItems(m *Matrix) iter.Seq2[incoming, error] {
-	templates := []Template{m.Exclude, m.Include}
+	templates := []expression.Template{m.Exclude, m.Include}
 	for _, axis := range m.Axes {
 		templates = append(templates, axis.Values)
 	}
@@ -87,7 +88,7 @@ func hasAll(it, members map[string]any) bool {
 }
 
 // listValue is the list that a template gives; an absent one gives none.
-func listValue(t Template, scope *Scope) ([]any, error) {
+func listValue(t expression.Template, scope *expression.Scope) ([]any, error) {
 	v, err := t.Eval(scope)
 	if err != nil {
 		return nil, err
@@ -99,7 +100,7 @@ func listValue(t Template, scope *Scope) ([]any, error) {
 	return list, nil
 }
 
-func mapsOf(t Template, scope *Scope) ([]map[string]any, error) {
+func mapsOf(t expression.Template, scope *expression.Scope) ([]map[string]any, error) {
 	list, err := listValue(t, scope)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/gearman"
 )
 
@@ -126,11 +127,11 @@ func RateLimitPer(n int, every time.Duration, template string) StageOption {
 // LimitBy lets a template over params decide a limit when a run begins: LimitBy(LimitParallel,
 // "${{ params.n }}"). For [LimitRate] per group, say [RateLimitPer] first, with any rate.
 func LimitBy(limit Limit, template string) StageOption {
-	t := mustCompile(string(limit), template, ContextParams)
+	t := mustCompile(string(limit), template, expression.ContextParams)
 	return func(s *Stage) {
 		s.Limits = maps.Clone(s.Limits)
 		if s.Limits == nil {
-			s.Limits = map[Limit]Template{}
+			s.Limits = map[Limit]expression.Template{}
 		}
 		s.Limits[limit] = t
 	}
@@ -195,7 +196,7 @@ func RunHooks(h Hooks) DefineOption { return func(p *Plan) { p.Hooks = h } }
 // ForEach makes the pipeline's input the elements of a value: a list, a map or a number, with
 // expressions over params and run. Without it, the input is what is sent to the run.
 func ForEach(template any) DefineOption {
-	each := mustCompile("for_each", template, runContexts()...)
+	each := mustCompile("for_each", template, expression.RunContexts()...)
 	return func(p *Plan) {
 		for i := range p.Stages {
 			if in := &p.Stages[i].Input; in.Kind == FromInput {
@@ -219,17 +220,17 @@ func ForMatrix(m Matrix) DefineOption {
 
 // Vary is one axis of a matrix: a list, with expressions over params and run.
 func Vary(name string, values any) Axis {
-	return Axis{name, mustCompile(name, values, runContexts()...)}
+	return Axis{name, mustCompile(name, values, expression.RunContexts()...)}
 }
 
-func runContexts() []string { return []string{ContextParams, ContextEnv, ContextRun, ContextStages} }
+func itemContexts() []string {
+	return append(expression.RunContexts(), expression.ContextItem, expression.ContextIndex)
+}
 
-func itemContexts() []string { return append(runContexts(), ContextItem, ContextIndex) }
+func resultContexts() []string { return append(itemContexts(), expression.ContextResult) }
 
-func resultContexts() []string { return append(itemContexts(), ContextResult) }
-
-func mustCompile(what string, source any, contexts ...string) Template {
-	t, err := Compile(source, contexts...)
+func mustCompile(what string, source any, contexts ...string) expression.Template {
+	t, err := expression.Compile(source, contexts...)
 	if err != nil {
 		panic(fmt.Errorf("%s: %w", what, err))
 	}

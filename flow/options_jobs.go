@@ -3,13 +3,14 @@ package flow
 import (
 	"fmt"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/gearman"
 )
 
 // If says by a template over params, env, run and stages whether the stage runs. One that does not counts as
 // done. Default: it runs.
 func If(template string) StageOption {
-	return func(s *Stage) { s.If = mustCompile("if", template, runContexts()...) }
+	return func(s *Stage) { s.If = mustCompile("if", template, expression.RunContexts()...) }
 }
 
 // PriorityBy gives each job a priority by a template over item: low, normal or high.
@@ -30,7 +31,7 @@ func ByArrival() StageOption { return func(s *Stage) { s.Results.Arrival = true 
 // Sources makes the contents of files in a folder a part of the keys: a changed file is other work. Each is a
 // path or a pattern, and may be a template over item. Paths do not leave the folder.
 func Sources(folder string, files ...string) StageOption {
-	var all []Template
+	var all []expression.Template
 	for _, name := range files {
 		t := mustCompile("sources", name, itemContexts()...)
 		if t.IsConstant() {

@@ -1,6 +1,10 @@
 package flow
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/geartrain/geartrain/flow/expression"
+)
 
 // ScheduledBy says when runs are due. A cron line or a time zone that makes no sense panics.
 func ScheduledBy(s Schedule) DefineOption {
@@ -21,9 +25,9 @@ func MaxRuns(n int) DefineOption { return func(p *Plan) { p.MaxRuns = n } }
 // OneOf puts a run into a group, by a template over params, of which one run at a time is driven. An
 // empty template is the pipeline itself.
 func OneOf(group string, c Conflict) DefineOption {
-	t := Template{}
+	t := expression.Template{}
 	if group != "" {
-		t = mustCompile("group", group, limitContexts()...)
+		t = mustCompile("group", group, expression.StartContexts()...)
 	}
 	return func(p *Plan) { p.Concurrency = &Concurrency{Group: t, OnConflict: c} }
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
 	"github.com/geartrain/geartrain/flow/wording"
 )
@@ -40,7 +41,7 @@ func (e *ParamError) Error() string {
 func ParseParams(plan *Plan, given map[string]string, scheduledAt time.Time) (map[string]any, error) {
 	values := make(map[string]any, len(plan.Params))
 	wrong := &ParamError{Pipeline: plan.Name}
-	scope := &Scope{Run: RunValues{Name: plan.Name, ScheduledAt: scheduledAt}}
+	scope := &expression.Scope{Run: expression.RunValues{Name: plan.Name, ScheduledAt: scheduledAt}}
 	known := make([]string, len(plan.Params))
 	for i := range plan.Params {
 		p := &plan.Params[i]
@@ -75,7 +76,7 @@ func unknownParam(name string, known []string) string {
 }
 
 // value is the parameter's value for one run.
-func (p *Param) value(given map[string]string, scope *Scope) (any, error) {
+func (p *Param) value(given map[string]string, scope *expression.Scope) (any, error) {
 	if text, ok := given[p.Name]; ok {
 		v, err := p.parse(text)
 		if err != nil {
@@ -86,7 +87,7 @@ func (p *Param) value(given map[string]string, scope *Scope) (any, error) {
 	if p.Required {
 		return nil, fmt.Errorf("the parameter %q is required%s", p.Name, p.allowed())
 	}
-	t, ok := p.Default.(Template)
+	t, ok := p.Default.(expression.Template)
 	if !ok {
 		return p.Default, nil
 	}
@@ -156,7 +157,7 @@ func (p *Param) hasType(v any) bool {
 			_, err := time.Parse(time.DateOnly, v)
 			return err == nil
 		case Duration:
-			_, err := ParseDuration(v)
+			_, err := expression.ParseDuration(v)
 			return err == nil
 		}
 		return p.Type == String || p.Type == ""

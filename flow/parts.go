@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
 	"github.com/geartrain/geartrain/gearman"
 )
@@ -15,7 +16,7 @@ import (
 const DefaultParts = 8
 
 // given is what a run of the pipeline is given: its parameters.
-func (in *Include) given(scope *Scope) (item, error) {
+func (in *Include) given(scope *expression.Scope) (item, error) {
 	v, err := in.Params.Eval(scope)
 	if err != nil {
 		return item{}, fmt.Errorf("params: %w", err)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
 )
 
@@ -60,7 +61,7 @@ func (b *builder) finish(out edge) {
 	}
 	last := b.plan.Stages[len(b.plan.Stages)-1].Name
 	if out.input.Gather || out.input.From[0] != last {
-		b.plan.Output = mustCompile("output", outputOf(out.input), runContexts()...)
+		b.plan.Output = mustCompile("output", outputOf(out.input), expression.RunContexts()...)
 	}
 }
 

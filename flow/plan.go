@@ -3,6 +3,7 @@ package flow
 import (
 	"time"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/gearman"
 )
 
@@ -13,12 +14,12 @@ type Plan struct {
 	Description string
 	Servers     []string // job servers, host:port. None: the caller's choice
 	Params      []Param
-	Env         map[string]Template // of every command; GEARTRAIN_* are added to it
-	Functions   []Function          // commands behind function names, for the workers started with the run
-	Stages      []Stage             // each after all it needs
-	Output      Template            // the pipeline's own output. Zero: the results of the last stage
-	Timeout     time.Duration       // of a whole run. Zero: none
-	Hooks       Hooks               // done when a run has ended
+	Env         map[string]expression.Template // of every command; GEARTRAIN_* are added to it
+	Functions   []Function                     // commands behind function names, for the workers started with the run
+	Stages      []Stage                        // each after all it needs
+	Output      expression.Template            // the pipeline's own output. Zero: the results of the last stage
+	Timeout     time.Duration                  // of a whole run. Zero: none
+	Hooks       Hooks                          // done when a run has ended
 
 	Secrets     []string     // names of variables that commands get from where they run; see ReadSecrets
 	Schedule    *Schedule    // when runs are due. Nil: when somebody starts one
@@ -64,40 +65,40 @@ type Function struct {
 	MaxParallel int    // jobs at once in one worker process. Zero: the worker's concurrency
 	Timeout     time.Duration
 	Output      Encoding
-	Env         map[string]Template
+	Env         map[string]expression.Template
 }
 
 // Command is a program to run for a job. Exactly one of Script and Argv is set.
 type Command struct {
-	Script string     // for sh -eu -c; values reach it only through the environment and standard input
-	Argv   []Template // an argument vector, run without a shell; the first element has no expression
-	Dir    string     // where it runs: the folder of the pipeline file
+	Script string                // for sh -eu -c; values reach it only through the environment and standard input
+	Argv   []expression.Template // an argument vector, run without a shell; the first element has no expression
+	Dir    string                // where it runs: the folder of the pipeline file
 }
 
 // Stage is one task set: its jobs start as they are added, and it has ended when its input has ended
 // and all its jobs have.
 type Stage struct {
 	Name     string
-	Function string   // the Gearman function of its jobs; for a Command "PIPELINE.STAGE"
-	Command  *Command // of a stage that brings its own; nil: some worker has Function
-	Pipeline *Include // of a stage whose jobs are runs of another pipeline
-	Tasks    []Stage  // of a stage of unlike tasks: each is done once, or for each item of its own or of the stage
-	Needs    []string // stages that must have ended before this one begins; those of an input that is not streamed are among them
-	If       Template // false: the stage is skipped. Zero: it runs
+	Function string              // the Gearman function of its jobs; for a Command "PIPELINE.STAGE"
+	Command  *Command            // of a stage that brings its own; nil: some worker has Function
+	Pipeline *Include            // of a stage whose jobs are runs of another pipeline
+	Tasks    []Stage             // of a stage of unlike tasks: each is done once, or for each item of its own or of the stage
+	Needs    []string            // stages that must have ended before this one begins; those of an input that is not streamed are among them
+	If       expression.Template // false: the stage is skipped. Zero: it runs
 
 	Input    Input
-	As       string   // another name for item in expressions
-	Args     Template // what a job is given. Zero: its item
-	Stdin    Template // of a Command. Zero: the arguments, as text or JSON
-	Env      map[string]Template
+	As       string              // another name for item in expressions
+	Args     expression.Template // what a job is given. Zero: its item
+	Stdin    expression.Template // of a Command. Zero: the arguments, as text or JSON
+	Env      map[string]expression.Template
 	Discover *Discover // how a result adds items to this very stage
 	Output   Encoding  // how a result is read
 
-	Key     Template // what makes a job the same job, in place of all of Args
+	Key     expression.Template // what makes a job the same job, in place of all of Args
 	Fresh   Fresh
 	Version string
-	Sources []Template // files whose contents are part of the key: paths and patterns in the folder of the file
-	Folder  string     // of Sources
+	Sources []expression.Template // files whose contents are part of the key: paths and patterns in the folder of the file
+	Folder  string                // of Sources
 
 	Late    Late    // what becomes of a result that comes after its attempt's timeout
 	Results Results // how they are kept
@@ -105,8 +106,8 @@ type Stage struct {
 	MaxParallel   int // unanswered jobs at once. Zero: the runner's window
 	Rate          *Rate
 	Priority      gearman.Priority
-	Priorities    Template      // low, normal or high for each job, in place of Priority
-	Timeout       time.Duration // of one attempt, while a worker has it. Zero: none
+	Priorities    expression.Template // low, normal or high for each job, in place of Priority
+	Timeout       time.Duration       // of one attempt, while a worker has it. Zero: none
 	Retry         gearman.Retry
 	AllowFailures Budget
 	FailFast      bool // the first failure over the budget stops the stage; else all its jobs are tried
@@ -114,7 +115,7 @@ type Stage struct {
 
 	// Limits are those that only a run decides, such as max_parallel: ${{ params.n }}. They are settled
 	// when it begins, each in place of the field that it is named after.
-	Limits map[Limit]Template
+	Limits map[Limit]expression.Template
 
 	Hooks Hooks // done when the stage has ended. Nothing waits for them but the end of the run
 }
@@ -124,8 +125,8 @@ type Stage struct {
 // last stage.
 type Include struct {
 	Plan   *Plan
-	File   string   // as the stage names it; empty in the Go form
-	Params Template // what a run is given, a map. Zero: the defaults
+	File   string              // as the stage names it; empty in the Go form
+	Params expression.Template // what a run is given, a map. Zero: the defaults
 }
 
 // Late is what becomes of a result that comes after its attempt's timeout.
@@ -168,13 +169,13 @@ const (
 // Input says where a stage's items come from. One job for each item.
 type Input struct {
 	Kind    InputKind
-	From    []string // FromStages: results in input order, one stage after another
-	Each    Template // FromValue: a list, a map (items {key, value}) or a number (0 to n-1)
-	Matrix  *Matrix  // FromMatrix: the combinations of lists
-	Stream  bool     // FromStages: each result as it arrives, unless Gather; else after the barrier
-	Flatten bool     // each result is a list, its elements are the items
-	Batch   int      // so many items make one job, whose item is their list. Zero: one each
-	Gather  bool     // all items make one job, whose item is their list
+	From    []string            // FromStages: results in input order, one stage after another
+	Each    expression.Template // FromValue: a list, a map (items {key, value}) or a number (0 to n-1)
+	Matrix  *Matrix             // FromMatrix: the combinations of lists
+	Stream  bool                // FromStages: each result as it arrives, unless Gather; else after the barrier
+	Flatten bool                // each result is a list, its elements are the items
+	Batch   int                 // so many items make one job, whose item is their list. Zero: one each
+	Gather  bool                // all items make one job, whose item is their list
 
 	// Encoding says how what is sent to the run is read: FromInput only.
 	Encoding Encoding
@@ -196,23 +197,23 @@ const (
 // slowest. What Exclude names is left out, and then what Include names is added at the end.
 type Matrix struct {
 	Axes    []Axis
-	Exclude Template // a list of maps: a combination that has all members of one of them is left out
-	Include Template // a list of maps, each an item as it is
+	Exclude expression.Template // a list of maps: a combination that has all members of one of them is left out
+	Include expression.Template // a list of maps, each an item as it is
 }
 
 // Axis is one member of the items of a Matrix, and the values that it takes.
 type Axis struct {
 	Name   string
-	Values Template // a list
+	Values expression.Template // a list
 }
 
 // Discover lets a stage feed itself: each result may name more items. An item whose key was seen in
 // this stage before is not run again.
 type Discover struct {
-	Items    Template       // over result and item: a list of items, or null
-	With     map[string]any // JSON values, and Templates over result and item, merged into each new item, which must then be a map
-	If       Template       // over result and item: whether to look at Items at all. Zero: yes
-	MaxItems int            // of the whole stage. Zero: no limit
+	Items    expression.Template // over result and item: a list of items, or null
+	With     map[string]any      // JSON values, and Templates over result and item, merged into each new item, which must then be a map
+	If       expression.Template // over result and item: whether to look at Items at all. Zero: yes
+	MaxItems int                 // of the whole stage. Zero: no limit
 
 	// More is the Go form of Items: each element is one item as JSON, a string being text. It is not
 	// part of what is compared or printed.
@@ -242,9 +243,9 @@ type Hooks struct {
 type Hook struct {
 	Command  *Command
 	Function string
-	Args     Template            // of a Function. Zero: the report of the run or the stage, as JSON
-	Env      map[string]Template // of a Command
-	Timeout  time.Duration       // Zero: DefaultHookTimeout
+	Args     expression.Template            // of a Function. Zero: the report of the run or the stage, as JSON
+	Env      map[string]expression.Template // of a Command
+	Timeout  time.Duration                  // Zero: DefaultHookTimeout
 }
 
 // Encoding is how a job's result, which is text, is read.
@@ -267,7 +268,7 @@ type Fresh struct {
 type Rate struct {
 	Limit int
 	Every time.Duration
-	Per   Template // a group of its own for each value, for instance a host. Zero: the whole stage
+	Per   expression.Template // a group of its own for each value, for instance a host. Zero: the whole stage
 }
 
 // Budget is how many of a stage's jobs may fail before the run has failed.

@@ -2,6 +2,8 @@ package flow
 
 import (
 	"time"
+
+	"github.com/geartrain/geartrain/flow/expression"
 )
 
 // Report is what became of a run.
@@ -80,9 +82,9 @@ func (s *stageRun) endError() error {
 }
 
 // values is the ended stage as expressions see it.
-func (s *stageRun) values() StageValues {
+func (s *stageRun) values() expression.StageValues {
 	p := s.snapshot()
-	return StageValues{Results: s.list, Failures: s.failList, Count: p.Added, Status: string(p.Status)}
+	return expression.StageValues{Results: s.list, Failures: s.failList, Count: p.Added, Status: string(p.Status)}
 }
 
 // close gives the stage's files back.

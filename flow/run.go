@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
 )
 
@@ -26,7 +27,7 @@ type Run struct {
 	runner    *Runner
 	submitter submitter
 	id        string
-	values    RunValues
+	values    expression.RunValues
 	params    map[string]any
 	env       map[string]string
 	output    io.Writer
@@ -98,7 +99,7 @@ func (r *Run) identify(o RunOptions) (err error) {
 	if at.IsZero() {
 		at = time.Now().Truncate(time.Millisecond)
 	}
-	r.values = RunValues{ID: o.ID, Name: r.plan.Name, ScheduledAt: at.UTC(), Attempt: max(o.Attempt, 1)}
+	r.values = expression.RunValues{ID: o.ID, Name: r.plan.Name, ScheduledAt: at.UTC(), Attempt: max(o.Attempt, 1)}
 	if r.params, err = r.resolveParams(o.Params); err != nil {
 		return err
 	}
@@ -111,7 +112,7 @@ func (r *Run) identify(o RunOptions) (err error) {
 	if err = r.resolveEnv(); err != nil {
 		return err
 	}
-	r.plan, err = r.plan.settled(&Scope{Params: r.params, Env: r.env, Run: r.values})
+	r.plan, err = r.plan.settled(&expression.Scope{Params: r.params, Env: r.env, Run: r.values})
 	return err
 }
 
@@ -148,7 +149,7 @@ func (r *Run) resolveParams(given map[string]any) (map[string]any, error) {
 func (r *Run) param(p *Param, given map[string]any) (any, error) {
 	v, ok := given[p.Name]
 	if !ok || v == nil && !p.Required {
-		return p.value(nil, &Scope{Run: r.values})
+		return p.value(nil, &expression.Scope{Run: r.values})
 	}
 	v, err := value.Normalize(v)
 	if err != nil {
@@ -162,10 +163,10 @@ func (r *Run) param(p *Param, given map[string]any) (any, error) {
 func (r *Run) resolveEnv() error {
 	env := make(map[string]string, len(r.plan.Env))
 	for name, t := range r.plan.Env {
-		if t.Uses(ContextItem) || t.Uses(ContextIndex) || len(t.Stages()) > 0 {
+		if t.Uses(expression.ContextItem) || t.Uses(expression.ContextIndex) || len(t.Stages()) > 0 {
 			continue
 		}
-		v, err := t.Eval(&Scope{Params: r.params, Run: r.values})
+		v, err := t.Eval(&expression.Scope{Params: r.params, Run: r.values})
 		if err == nil {
 			env[name], err = value.Text(v)
 		}
@@ -361,8 +362,8 @@ func (r *Run) stage(name string) *stageRun {
 }
 
 // scope is what templates see that are not about one item.
-func (r *Run) scope(templates ...Template) *Scope {
-	scope := &Scope{Params: r.params, Env: r.env, Run: r.values, Stages: map[string]StageValues{}}
+func (r *Run) scope(templates ...expression.Template) *expression.Scope {
+	scope := &expression.Scope{Params: r.params, Env: r.env, Run: r.values, Stages: map[string]expression.StageValues{}}
 	for _, t := range templates {
 		for _, name := range t.Stages() {
 			if s := r.stage(name); s != nil && s.status().Ended() {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/robfig/cron/v3"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
 	"github.com/geartrain/geartrain/flow/wording"
 )
@@ -33,8 +34,8 @@ const (
 
 // Concurrency puts runs into groups of which one run at a time is driven.
 type Concurrency struct {
-	Group      Template // over params, env and run. Zero: the pipeline's name
-	OnConflict Conflict // empty: QueueRun
+	Group      expression.Template // over params, env and run. Zero: the pipeline's name
+	OnConflict Conflict            // empty: QueueRun
 }
 
 // Next is the first time after a moment at which a run is due, or the zero time when none ever is. A line with
@@ -130,11 +131,11 @@ func (p *Plan) GroupOf(params map[string]any, id string, scheduledAt time.Time) 
 	if p.Concurrency.Group.IsZero() {
 		return p.Name, nil
 	}
-	r := &Run{plan: p, params: params, values: RunValues{ID: id, Name: p.Name, ScheduledAt: scheduledAt.UTC(), Attempt: 1}}
+	r := &Run{plan: p, params: params, values: expression.RunValues{ID: id, Name: p.Name, ScheduledAt: scheduledAt.UTC(), Attempt: 1}}
 	err := r.resolveEnv()
 	var v any
 	if err == nil {
-		v, err = p.Concurrency.Group.Eval(&Scope{Params: r.params, Env: r.env, Run: r.values})
+		v, err = p.Concurrency.Group.Eval(&expression.Scope{Params: r.params, Env: r.env, Run: r.values})
 	}
 	var group string
 	if err == nil {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
 	"github.com/geartrain/geartrain/flow/wording"
 )
@@ -92,7 +93,7 @@ func matchesParts(pattern, name []string) bool {
 // what changes it meanwhile would make one run of two kinds of work.
 type sourceHashes struct {
 	folder  string
-	sources []Template
+	sources []expression.Template
 
 	mu    sync.Mutex
 	known map[string]map[string]any // path or pattern -> file -> SHA-256
@@ -106,7 +107,7 @@ func newSourceHashes(spec *Stage) *sourceHashes {
 }
 
 // addTo is what the key is made of, with the files in it.
-func (h *sourceHashes) addTo(keyed item, scope *Scope) (item, error) {
+func (h *sourceHashes) addTo(keyed item, scope *expression.Scope) (item, error) {
 	all := map[string]any{}
 	for _, t := range h.sources {
 		v, err := t.Eval(scope)

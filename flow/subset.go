@@ -1,6 +1,10 @@
 package flow
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/geartrain/geartrain/flow/expression"
+)
 
 // After is the names of a stage and of all that need it, directly or through others, in the plan's order.
 func (p *Plan) After(stage string) []string {
@@ -19,7 +23,7 @@ func (p *Plan) After(stage string) []string {
 // hooks, which tell the end of the whole.
 func (p *Plan) Before(stage string) *Plan {
 	part := *p
-	part.Stages, part.Output, part.Hooks = nil, Template{}, Hooks{}
+	part.Stages, part.Output, part.Hooks = nil, expression.Template{}, Hooks{}
 	wanted := []string{stage}
 	for i := len(p.Stages) - 1; i >= 0; i-- {
 		if s := p.Stages[i]; slices.Contains(wanted, s.Name) {

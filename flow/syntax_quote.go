@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/wording"
 )
 
@@ -63,7 +64,7 @@ func (s *syntaxScan) expression(line string, i int, at span) int {
 	start := valueStart(line, i)
 	end := i
 	for strings.HasPrefix(line[end:], "${{") {
-		n := expressionEnd(line[end+3:])
+		n := expression.End(line[end+3:])
 		if n < 0 {
 			return i
 		}

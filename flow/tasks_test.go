@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/flowtest"
 )
 
@@ -167,7 +168,7 @@ func TestPartIsTriedAgainAsTheSameRun(t *testing.T) {
 	require.Equal(t, 1, report.Stages[0].Retries)
 	runs, err := os.ReadFile(filepath.Join(dir, "runs"))
 	require.NoError(t, err)
-	lines := flow.Lines(string(runs))
+	lines := expression.Lines(string(runs))
 	require.Len(t, lines, 2)
 	require.Equal(t, lines[0], lines[1])
 }

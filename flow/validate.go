@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/wording"
 	"github.com/geartrain/geartrain/gearman"
 )
@@ -16,7 +17,7 @@ import (
 // validate makes the checks that need the whole pipeline, and puts the stages into the plan.
 func (l *loader) validate() {
 	for _, t := range l.templates {
-		for _, u := range t.uses {
+		for _, u := range t.AllUses() {
 			l.checkUse(t, u)
 		}
 	}
@@ -42,21 +43,21 @@ func (l *loader) validate() {
 }
 
 // checkUse checks that what an expression names is there.
-func (l *loader) checkUse(t placedTemplate, u use) {
-	at := l.within(t.node.at(u.path), u.offset)
-	at.end = at.column + len(u.context)
-	switch u.context {
-	case ContextParams:
-		l.checkParam(u.name, at)
-	case ContextEnv:
-		if _, ok := l.plan.Env[u.name]; !l.leaks(u.name, at) && !ok && u.name != "" {
-			l.add(at, "impure", fmt.Sprintf("the environment variable %q is not declared", u.name), "an expression sees only what env: at the top declares")
+func (l *loader) checkUse(t placedTemplate, u expression.Use) {
+	at := l.within(t.node.at(u.Path), u.Offset)
+	at.end = at.column + len(u.Context)
+	switch u.Context {
+	case expression.ContextParams:
+		l.checkParam(u.Name, at)
+	case expression.ContextEnv:
+		if _, ok := l.plan.Env[u.Name]; !l.leaks(u.Name, at) && !ok && u.Name != "" {
+			l.add(at, "impure", fmt.Sprintf("the environment variable %q is not declared", u.Name), "an expression sees only what env: at the top declares")
 		}
-	case ContextStages:
-		if l.stage(u.name) == nil {
-			l.add(at, "unknown-stage", fmt.Sprintf("there is no stage %q", wording.Shorten(u.name, 60)), wording.DidYouMean(u.name, l.stageNames()))
+	case expression.ContextStages:
+		if l.stage(u.Name) == nil {
+			l.add(at, "unknown-stage", fmt.Sprintf("there is no stage %q", wording.Shorten(u.Name, 60)), wording.DidYouMean(u.Name, l.stageNames()))
 		}
-	case ContextRun:
+	case expression.ContextRun:
 		l.checkRunUse(t, u, at)
 	default:
 		l.checkField(t, u, at)
@@ -64,9 +65,9 @@ func (l *loader) checkUse(t placedTemplate, u use) {
 }
 
 // checkField finds fields of results that are text, since nothing says that they are JSON.
-func (l *loader) checkField(t placedTemplate, u use, at span) {
+func (l *loader) checkField(t placedTemplate, u expression.Use, at span) {
 	s := t.stage
-	if s == nil || u.name == "" {
+	if s == nil || u.Name == "" {
 		return
 	}
 	from := s
@@ -78,11 +79,11 @@ func (l *loader) checkField(t placedTemplate, u use, at span) {
 		if from = l.stage(in.From[0]); from == nil {
 			return
 		}
-	} else if u.context != ContextResult {
+	} else if u.Context != expression.ContextResult {
 		return
 	}
 	if from.givesText() {
-		l.warn(at, "type", fmt.Sprintf("a result of stage %q is text, which has no field %q", from.Name, u.name),
+		l.warn(at, "type", fmt.Sprintf("a result of stage %q is text, which has no field %q", from.Name, u.Name),
 			fmt.Sprintf("write output: json in stage %q if it gives JSON", from.Name))
 	}
 }
@@ -109,14 +110,14 @@ func (l *loader) checkParam(name string, at span) {
 }
 
 // checkRunUse finds what would make every run, or every attempt, other work.
-func (l *loader) checkRunUse(t placedTemplate, u use, at span) {
+func (l *loader) checkRunUse(t placedTemplate, u expression.Use, at span) {
 	if t.stage == nil || t.key != "args" && t.key != "key" {
 		return
 	}
 	switch {
-	case u.name == "attempt" || u.name == "":
+	case u.Name == "attempt" || u.Name == "":
 		l.add(at, "impure", fmt.Sprintf("run.attempt in %q would change the key with each attempt", t.key), "a command finds it in its environment")
-	case u.name == "id" && t.stage.Fresh != Fresh{}:
+	case u.Name == "id" && t.stage.Fresh != Fresh{}:
 		l.warn(at, "impure", fmt.Sprintf("run.id in %q makes each run other work, so fresh never finds an earlier result", t.key), "")
 	}
 }
@@ -160,12 +161,12 @@ func (l *loader) checkKey(s *stageSource) {
 			"use item, or index when equal items are separate work")
 		return
 	}
-	if s.Key.IsZero() || s.Args.IsZero() || s.Key.Uses(ContextIndex) {
+	if s.Key.IsZero() || s.Args.IsZero() || s.Key.Uses(expression.ContextIndex) {
 		return
 	}
-	for _, u := range s.Args.uses {
-		if s.isItem(u) && u.name != "" && !s.keyHas(u.name) {
-			l.warn(s.fields["key"].span, "key-narrow", fmt.Sprintf(`"args" uses item.%s and "key" does not: items that differ only there are one job`, u.name), "fine if that is meant")
+	for _, u := range s.Args.AllUses() {
+		if s.isItem(u) && u.Name != "" && !s.keyHas(u.Name) {
+			l.warn(s.fields["key"].span, "key-narrow", fmt.Sprintf(`"args" uses item.%s and "key" does not: items that differ only there are one job`, u.Name), "fine if that is meant")
 		}
 	}
 }
@@ -187,16 +188,16 @@ func (s *stageSource) isSingle() bool {
 	return false
 }
 
-func (s *stageSource) isItem(u use) bool {
-	return u.context == ContextItem || s.itemName() != "" && u.context == s.itemName()
+func (s *stageSource) isItem(u expression.Use) bool {
+	return u.Context == expression.ContextItem || s.itemName() != "" && u.Context == s.itemName()
 }
 
-func (s *stageSource) usesItem(t Template) bool {
-	return slices.ContainsFunc(t.uses, func(u use) bool { return s.isItem(u) || u.context == ContextIndex })
+func (s *stageSource) usesItem(t expression.Template) bool {
+	return slices.ContainsFunc(t.AllUses(), func(u expression.Use) bool { return s.isItem(u) || u.Context == expression.ContextIndex })
 }
 
 func (s *stageSource) keyHas(field string) bool {
-	return slices.ContainsFunc(s.Key.uses, func(u use) bool { return s.isItem(u) && (u.name == "" || u.name == field) })
+	return slices.ContainsFunc(s.Key.AllUses(), func(u expression.Use) bool { return s.isItem(u) && (u.Name == "" || u.Name == field) })
 }
 
 // checkTimes finds stages that the pipeline's own timeout leaves no time for.
@@ -206,10 +207,10 @@ func (l *loader) checkTimes(s *stageSource) {
 		return
 	}
 	if n := l.field(s, "timeout"); n != nil && s.Timeout > limit {
-		l.add(n.span, "timeout-order", fmt.Sprintf("the timeout of %s, %s, is longer than the pipeline's, %s", s.title(), FormatDuration(s.Timeout), FormatDuration(limit)), "")
+		l.add(n.span, "timeout-order", fmt.Sprintf("the timeout of %s, %s, is longer than the pipeline's, %s", s.title(), expression.FormatDuration(s.Timeout), expression.FormatDuration(limit)), "")
 	}
 	if n := l.field(s, "retry"); n != nil && retriesLast(s.Retry) > float64(limit) {
-		l.add(n.span, "timeout-order", fmt.Sprintf("the delays between the attempts of %s do not fit in the pipeline's timeout, %s", s.title(), FormatDuration(limit)), "")
+		l.add(n.span, "timeout-order", fmt.Sprintf("the delays between the attempts of %s do not fit in the pipeline's timeout, %s", s.title(), expression.FormatDuration(limit)), "")
 	}
 }
 
@@ -231,10 +232,10 @@ func retriesLast(r gearman.Retry) float64 {
 
 func (l *loader) checkIf(s *stageSource) {
 	n := s.fields["if"]
-	if n == nil || l.broken[n] || len(s.If.uses) > 0 {
+	if n == nil || l.broken[n] || len(s.If.AllUses()) > 0 {
 		return
 	}
-	v, err := s.If.Eval(&Scope{})
+	v, err := s.If.Eval(&expression.Scope{})
 	switch {
 	case err != nil:
 		l.add(n.span, "expression", err.Error(), "")

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/geartrain/geartrain/flow/expression"
 )
 
 // before is the stages that a stage waits for or streams from, directly.
@@ -108,15 +110,15 @@ func (l *loader) checkOrder() {
 		ended[s] = l.ancestors(s)
 	}
 	for _, t := range l.templates {
-		for _, u := range t.uses {
-			if u.context != ContextStages || t.stage == nil || l.stage(u.name) == nil || ended[t.stage.stageOf()][u.name] {
+		for _, u := range t.AllUses() {
+			if u.Context != expression.ContextStages || t.stage == nil || l.stage(u.Name) == nil || ended[t.stage.stageOf()][u.Name] {
 				continue
 			}
-			if s := t.stage.stageOf(); t.atEnd && (u.name == s.Name || slices.Contains(s.Input.From, u.name)) {
+			if s := t.stage.stageOf(); t.atEnd && (u.Name == s.Name || slices.Contains(s.Input.From, u.Name)) {
 				continue // they have ended too
 			}
-			l.add(l.within(t.node.at(u.path), u.offset), "unordered-use",
-				fmt.Sprintf("stage %q uses stages.%s but does not wait for it", t.stage.stageOf().Name, u.name), t.stage.stageOf().orderHint(u.name))
+			l.add(l.within(t.node.at(u.Path), u.Offset), "unordered-use",
+				fmt.Sprintf("stage %q uses stages.%s but does not wait for it", t.stage.stageOf().Name, u.Name), t.stage.stageOf().orderHint(u.Name))
 		}
 	}
 	for _, s := range l.stages {

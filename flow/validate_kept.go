@@ -3,6 +3,8 @@ package flow
 import (
 	"fmt"
 	"slices"
+
+	"github.com/geartrain/geartrain/flow/expression"
 )
 
 // givesText reports whether all results of the stage are surely text.
@@ -39,12 +41,12 @@ func (l *loader) checkKept(s *stageSource) {
 		if _, isInput := stagesInput(t.Template); isInput && (t.key == "for_each" || t.key == "args") {
 			continue
 		}
-		for _, u := range t.uses {
-			if u.context != ContextStages || u.name != s.Name || u.field != "results" && u.field != "result" {
+		for _, u := range t.AllUses() {
+			if u.Context != expression.ContextStages || u.Name != s.Name || u.Field != "results" && u.Field != "result" {
 				continue
 			}
-			at := l.within(t.node.at(u.path), u.offset)
-			at.end = at.column + len(u.context)
+			at := l.within(t.node.at(u.Path), u.Offset)
+			at.end = at.column + len(u.Context)
 			if s.Results.Keep == KeepNone {
 				l.add(at, "value", fmt.Sprintf("stage %q keeps no results", s.Name), `leave out "results" there`)
 				continue

@@ -52,6 +52,8 @@ var layers = []layer{
 	{"./flow/wording", []string{}, nil, nil, "what messages have in common stands beneath all that say some"},
 	{"./flow/value", []string{"./flow/wording"}, nil, nil, "values know nothing of the pipelines that pass them on"},
 	{"./flow/change", []string{"./flow/value"}, nil, nil, "how values differ has nothing to do with where they come from"},
+	{"./flow/expression", []string{"./flow/value", "./flow/wording"}, []string{"net", "net/http/...", "os/...", "log/...", "math/rand/...", "crypto/rand"}, nil,
+		"expressions are pure: they see the values that they are given, and nothing else"},
 	{"./flow", nil, nil, []string{"./server/..."},
 		"pipelines run on any job server"},
 	{"./flow/runs", []string{"./flow", "./flow/value", "./gearman", "./gearman/command"}, nil, []string{"./server/..."},

@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/expression"
 )
 
 // graph is what all pictures of a plan have in common.
@@ -277,7 +278,7 @@ func limit(s *flow.Stage) string {
 	return ""
 }
 
-func duration(d time.Duration) string { return flow.FormatDuration(d) }
+func duration(d time.Duration) string { return expression.FormatDuration(d) }
 
 // maxLine is how many characters one line of a picture has at most.
 const maxLine = 80

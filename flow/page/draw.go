@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/expression"
 )
 
 // Of the bars, in units of their drawing.
@@ -26,7 +26,7 @@ func ticks(begin, end time.Time) []Tick {
 	step := niceStep(whole / 5)
 	var all []Tick
 	for at := time.Duration(0); at <= whole*9/10 && len(all) < 20; at += step { // the last one needs room for its text
-		all = append(all, Tick{100 * float64(at) / float64(whole), flow.FormatDuration(at)})
+		all = append(all, Tick{100 * float64(at) / float64(whole), expression.FormatDuration(at)})
 	}
 	return all
 }

@@ -1,4 +1,4 @@
-package flow
+package expression
 
 import (
 	"strings"
@@ -26,9 +26,9 @@ func splitText(s string) ([]textPiece, error) {
 			return pieces, nil
 		}
 		offset += utf8.RuneCountInString(before)
-		n := expressionEnd(after)
+		n := End(after)
 		if n < 0 {
-			return nil, &ExpressionError{Offset: offset, Message: `"${{" without "}}"`}
+			return nil, &Error{Offset: offset, Message: `"${{" without "}}"`}
 		}
 		pieces = append(pieces, textPiece{text: after[:n], offset: offset + 3, isExpression: true})
 		offset += 3 + utf8.RuneCountInString(after[:n]) + 2
@@ -36,8 +36,8 @@ func splitText(s string) ([]textPiece, error) {
 	}
 }
 
-// expressionEnd is where }} closes the expression that s begins with, or -1.
-func expressionEnd(s string) int {
+// End is where }} closes the expression that s begins with, or -1.
+func End(s string) int {
 	depth, quote := 0, byte(0)
 	for i := 0; i < len(s); i++ {
 		c := s[i]

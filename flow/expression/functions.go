@@ -1,4 +1,4 @@
-package flow
+package expression
 
 import (
 	"cmp"
@@ -8,16 +8,16 @@ import (
 	"github.com/geartrain/geartrain/flow/value"
 )
 
-// expressionFunction is a function that expressions may call. All are pure. Of the work, do draws what
+// function is a function that expressions may call. All are pure. Of the work, do draws what
 // goes beyond looking at each argument once.
-type expressionFunction struct {
+type function struct {
 	usage    string
 	min, max int // arguments; max -1: any number
 	do       func(w *work, args []any) (any, error)
 }
 
 // call is how expr calls it: the work first, then the arguments.
-func (f expressionFunction) call(params ...any) (any, error) {
+func (f function) call(params ...any) (any, error) {
 	if len(params) == 0 {
 		return nil, fmt.Errorf("%s needs an argument", f.usage)
 	}
@@ -53,9 +53,9 @@ func normalizeCounted(w *work, v any) (any, error) {
 	return value.Normalize(v)
 }
 
-// expressionFunctions is the table of all functions by name.
-func expressionFunctions() map[string]expressionFunction {
-	return map[string]expressionFunction{
+// functionTable is the table of all functions by name.
+func functionTable() map[string]function {
+	return map[string]function{
 		"len":      {"len(text, list or map)", 1, 1, lengthOf},
 		"keys":     {"keys(map)", 1, 1, keysOf},
 		"values":   {"values(map)", 1, 1, valuesOf},

@@ -1,4 +1,4 @@
-package flow
+package expression
 
 import (
 	"fmt"
@@ -54,14 +54,14 @@ func counted(do func(w *work, args []any) (any, error)) func(...any) (any, error
 	}
 }
 
-// expressionPatch changes a parsed expression before it is compiled: what can cost much draws from
+// patch changes a parsed expression before it is compiled: what can cost much draws from
 // the work, and names get their dashes back.
-type expressionPatch struct {
-	functions map[string]expressionFunction
+type patch struct {
+	functions map[string]function
 }
 
 // Visit is called by expr for each node, inner ones first.
-func (p *expressionPatch) Visit(n *ast.Node) {
+func (p *patch) Visit(n *ast.Node) {
 	switch node := (*n).(type) {
 	case *ast.CallNode:
 		p.call(n, node)
@@ -75,7 +75,7 @@ func (p *expressionPatch) Visit(n *ast.Node) {
 }
 
 // call hands the work to a function as its first argument.
-func (p *expressionPatch) call(n *ast.Node, call *ast.CallNode) {
+func (p *patch) call(n *ast.Node, call *ast.CallNode) {
 	callee, ok := call.Callee.(*ast.IdentifierNode)
 	if !ok || isPatched(call) {
 		return
@@ -93,7 +93,7 @@ func callOf(function string, args ...ast.Node) *ast.CallNode {
 }
 
 // predicate makes each step of the predicates inside this one count.
-func (p *expressionPatch) predicate(n *ast.PredicateNode) {
+func (p *patch) predicate(n *ast.PredicateNode) {
 	inner := innerPredicates{}
 	ast.Walk(&n.Node, &inner)
 	for _, body := range inner {
@@ -104,7 +104,7 @@ func (p *expressionPatch) predicate(n *ast.PredicateNode) {
 	}
 }
 
-func (p *expressionPatch) operator(n *ast.Node, b *ast.BinaryNode) {
+func (p *patch) operator(n *ast.Node, b *ast.BinaryNode) {
 	switch b.Operator {
 	case "+":
 		if !isNumberNode(b.Left) && !isNumberNode(b.Right) {
@@ -124,7 +124,7 @@ func (p *expressionPatch) operator(n *ast.Node, b *ast.BinaryNode) {
 }
 
 // member gives the name of a stage or parameter its dashes back.
-func (p *expressionPatch) member(n *ast.MemberNode) {
+func (p *patch) member(n *ast.MemberNode) {
 	root, ok := n.Node.(*ast.IdentifierNode)
 	property, ok2 := n.Property.(*ast.StringNode)
 	if ok && ok2 && (root.Value == ContextStages || root.Value == ContextParams) {

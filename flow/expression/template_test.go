@@ -1,4 +1,4 @@
-package flow
+package expression
 
 import (
 	"encoding/json"
@@ -179,7 +179,7 @@ func TestCompileErrors(t *testing.T) {
 		{"${{ b'x' }}", 4, "bytes are not a JSON value"},
 	} {
 		_, err := Compile(c.source, allContexts()...)
-		var x *ExpressionError
+		var x *Error
 		require.ErrorAs(t, err, &x, c.source)
 		require.Contains(t, err.Error(), c.message, c.source)
 		require.Equal(t, c.offset, x.Offset, "%s: %v", c.source, err)
@@ -192,7 +192,7 @@ func TestCompileReportsAll(t *testing.T) {
 	var all interface{ Unwrap() []error }
 	require.True(t, errors.As(err, &all))
 	require.Len(t, all.Unwrap(), 3)
-	var x *ExpressionError
+	var x *Error
 	require.ErrorAs(t, all.Unwrap()[2], &x)
 	require.Equal(t, []any{"b", 1}, x.Path)
 	require.Equal(t, 14, x.Offset)
@@ -344,7 +344,7 @@ func FuzzExpression(f *testing.F) {
 	f.Fuzz(func(t *testing.T, source string) {
 		tpl, err := Compile("x ${{"+source+"}}", allContexts()...)
 		if err != nil {
-			var x *ExpressionError
+			var x *Error
 			require.ErrorAs(t, err, &x)
 			return
 		}

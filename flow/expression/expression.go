@@ -1,8 +1,9 @@
-package flow
+package expression
 
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -31,18 +32,19 @@ const (
 type expression struct {
 	program *vm.Program
 	tree    ast.Node
-	uses    []use // paths empty, offsets from the start of the expression
+	uses    []Use // paths empty, offsets from the start of the expression
 }
 
-// language is what expressions are written in: the functions, and the settings of expr. It is for one
+// Language is what expressions are written in: the functions, and the settings of expr. It is for one
 // goroutine at a time; making one takes longer than compiling an expression.
-type language struct {
-	functions map[string]expressionFunction
+type Language struct {
+	functions map[string]function
 	config    *conf.Config
 }
 
-func newLanguage() *language {
-	functions := expressionFunctions()
+// NewLanguage makes one.
+func NewLanguage() *Language {
+	functions := functionTable()
 	config := conf.CreateNew()
 	for _, option := range languageOptions(functions) {
 		option(config)
@@ -50,16 +52,16 @@ func newLanguage() *language {
 	for name := range config.Disabled {
 		delete(config.Builtins, name)
 	}
-	return &language{functions: functions, config: config}
+	return &Language{functions: functions, config: config}
 }
 
-func languageOptions(functions map[string]expressionFunction) []expr.Option {
+func languageOptions(functions map[string]function) []expr.Option {
 	options := []expr.Option{
 		expr.DisableAllBuiltins(),
 		expr.MaxNodes(maxExpressionNodes),
 		// The optimizer would build constant ranges while compiling, where no budget counts.
 		expr.Optimize(false),
-		expr.Patch(&expressionPatch{functions: functions}),
+		expr.Patch(&patch{functions: functions}),
 	}
 	for _, name := range predicates() {
 		options = append(options, expr.EnableBuiltin(name))
@@ -73,30 +75,36 @@ func languageOptions(functions map[string]expressionFunction) []expr.Option {
 	return options
 }
 
+// Knows reports whether a name means something in expressions already: a context or a function.
+func (l *Language) Knows(name string) bool {
+	_, isFunction := l.functions[name]
+	return isFunction || slices.Contains(predicates(), name) || slices.Contains(contextNames(), name)
+}
+
 // compile makes a program of an expression that begins with the contexts that are allowed.
-func (l *language) compile(source string, allowed []string) (*expression, error) {
+func (l *Language) compile(source string, allowed []string) (*expression, error) {
 	if len(source) > maxExpression {
-		return nil, &ExpressionError{Message: fmt.Sprintf("the expression is over %d bytes", maxExpression)}
+		return nil, &Error{Message: fmt.Sprintf("the expression is over %d bytes", maxExpression)}
 	}
 	if strings.TrimSpace(source) == "" {
-		return nil, &ExpressionError{Message: "the expression is empty"}
+		return nil, &Error{Message: "the expression is empty"}
 	}
 	source = respell(source)
 	tree, err := parser.ParseWithConfig(source, l.config)
 	if err != nil {
-		return nil, asExpressionError(err, source)
+		return nil, asError(err, source)
 	}
-	c := newExpressionCheck(source, allowed, l.functions)
+	c := newCheck(source, allowed, l.functions)
 	if err := c.check(tree.Node); err != nil {
 		return nil, err
 	}
 	patched, err := checker.ParseCheck(source, l.config)
 	if err != nil {
-		return nil, asExpressionError(err, source)
+		return nil, asError(err, source)
 	}
 	program, err := compiler.Compile(patched, l.config)
 	if err != nil {
-		return nil, asExpressionError(err, source)
+		return nil, asError(err, source)
 	}
 	return &expression{program: program, tree: tree.Node, uses: c.uses}, nil
 }
@@ -105,7 +113,7 @@ func (x *expression) eval(values map[string]any) (any, error) {
 	machine := vm.VM{MemoryBudget: maxExpressionElements}
 	v, err := machine.Run(x.program, values)
 	if err != nil {
-		return nil, asExpressionError(err, x.program.Source().String())
+		return nil, asError(err, x.program.Source().String())
 	}
 	if w, ok := values[workName].(*work); ok {
 		if err := w.weigh(v, allBytes); err != nil {
@@ -114,7 +122,7 @@ func (x *expression) eval(values map[string]any) (any, error) {
 	}
 	v, err = value.Normalize(v)
 	if err != nil {
-		return nil, &ExpressionError{Message: err.Error()}
+		return nil, &Error{Message: err.Error()}
 	}
 	return v, nil
 }
@@ -124,13 +132,13 @@ func predicates() []string {
 	return []string{"all", "any", "count", "filter", "find", "map", "none", "one"}
 }
 
-// asExpressionError takes over message and place from expr's errors, without its drawing.
-func asExpressionError(err error, source string) error {
-	var own *ExpressionError
+// asError takes over message and place from expr's errors, without its drawing.
+func asError(err error, source string) error {
+	var own *Error
 	if errors.As(err, &own) {
 		return own
 	}
-	x := &ExpressionError{Message: err.Error()}
+	x := &Error{Message: err.Error()}
 	var place *file.Error
 	if errors.As(err, &place) {
 		x.Message = respelledMessage(place.Message)

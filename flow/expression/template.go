@@ -1,4 +1,4 @@
-package flow
+package expression
 
 import (
 	"errors"
@@ -18,7 +18,7 @@ import (
 // change and may be evaluated by many goroutines at once.
 type Template struct {
 	root *templateNode
-	uses []use
+	uses []Use
 }
 
 // templateNode is one value of the tree. Nodes without any expression are kept as plain values.
@@ -37,17 +37,17 @@ type templatePart struct {
 	expression *expression
 }
 
-// use is one place where an expression looks at a context.
-type use struct {
-	context string // the word as written: params, item, page
-	name    string // of params, env, stages
-	field   string // of stages: results; of item: its first field
-	path    []any  // where the string stands in the template
-	offset  int    // where in the string, in characters
+// Use is one place where an expression looks at a context.
+type Use struct {
+	Context string // the word as written: params, item, page
+	Name    string // of params, env, stages
+	Field   string // of stages: results; of item: its first field
+	Path    []any  // where the string stands in the template
+	Offset  int    // where in the string, in characters
 }
 
-// ExpressionError is what is wrong with an expression.
-type ExpressionError struct {
+// Error is what is wrong with an expression.
+type Error struct {
 	Path    []any  // of the string in the template: map keys and list indexes
 	Offset  int    // of the place in the string, in characters
 	Rule    string // the validator's rule; empty: expression
@@ -55,7 +55,7 @@ type ExpressionError struct {
 	Hint    string
 }
 
-func (e *ExpressionError) Error() string {
+func (e *Error) Error() string {
 	text := e.Message
 	if e.Hint != "" {
 		text += "; " + e.Hint
@@ -65,9 +65,9 @@ func (e *ExpressionError) Error() string {
 
 // Compile makes a template of a JSON value. Expressions may begin with the contexts that are
 // allowed (see [ContextParams] and those after it); any other name among them is another name for
-// item. The error joins an [ExpressionError] for each thing that is wrong.
+// item. The error joins an [Error] for each thing that is wrong.
 func Compile(source any, allowed ...string) (Template, error) {
-	t, errs := newLanguage().template(source, allowed)
+	t, errs := NewLanguage().Template(source, allowed)
 	if len(errs) > 0 {
 		return Template{}, errors.Join(errs...)
 	}
@@ -77,9 +77,9 @@ func Compile(source any, allowed ...string) (Template, error) {
 // maxExpressions is how many expressions one template may have.
 const maxExpressions = 2000
 
-// template gives what it could understand even when something is wrong, so that the rest of it can be
-// checked too.
-func (l *language) template(source any, allowed []string) (Template, []error) {
+// Template does what [Compile] does for one template among many, and gives what it could understand even when
+// something is wrong, so that the rest of it can be checked too.
+func (l *Language) Template(source any, allowed []string) (Template, []error) {
 	v, err := value.Normalize(source)
 	if err != nil {
 		return Template{}, []error{err}
@@ -115,15 +115,18 @@ func (t Template) Source() any {
 // Uses reports whether an expression uses the context; item also under its other name, when that
 // is what is asked for.
 func (t Template) Uses(context string) bool {
-	return slices.ContainsFunc(t.uses, func(u use) bool { return u.context == context })
+	return slices.ContainsFunc(t.uses, func(u Use) bool { return u.Context == context })
 }
+
+// AllUses is all the places where an expression looks at a context.
+func (t Template) AllUses() []Use { return t.uses }
 
 // Stages is the names of the stages whose values are used, in order, each once.
 func (t Template) Stages() []string {
 	var names []string
 	for _, u := range t.uses {
-		if u.context == ContextStages && !slices.Contains(names, u.name) {
-			names = append(names, u.name)
+		if u.Context == ContextStages && !slices.Contains(names, u.Name) {
+			names = append(names, u.Name)
 		}
 	}
 	sort.Strings(names)
@@ -172,10 +175,10 @@ func (t Template) MarshalJSON() ([]byte, error) {
 
 // templateCompiler collects what is wrong and what is used while it walks the value.
 type templateCompiler struct {
-	language *language
+	language *Language
 	allowed  []string
 	count    int // of expressions
-	uses     []use
+	uses     []Use
 	errs     []error
 }
 
@@ -235,7 +238,7 @@ func (c *templateCompiler) compileText(s string, path []any) *templateNode {
 			continue
 		}
 		for _, u := range x.uses {
-			u.path, u.offset = path, u.offset+p.offset
+			u.Path, u.Offset = path, u.Offset+p.offset
 			c.uses = append(c.uses, u)
 		}
 		n.parts = append(n.parts, templatePart{expression: x})
@@ -244,9 +247,9 @@ func (c *templateCompiler) compileText(s string, path []any) *templateNode {
 }
 
 func (c *templateCompiler) fail(err error, path []any, offset int) {
-	var x *ExpressionError
+	var x *Error
 	if !errors.As(err, &x) {
-		x = &ExpressionError{Message: err.Error()}
+		x = &Error{Message: err.Error()}
 	}
 	x.Path = path
 	x.Offset += offset

@@ -1,4 +1,4 @@
-package flow
+package expression
 
 import (
 	"fmt"
@@ -15,21 +15,21 @@ import (
 // maxPredicates is how deep predicates may be nested: filter(a, any(b, ...)) is two.
 const maxPredicates = 2
 
-// expressionCheck walks an expression before it is compiled: names must be known, calls must have
+// check walks an expression before it is compiled: names must be known, calls must have
 // the right number of arguments, and stages must be named so that it can be seen which are used.
-type expressionCheck struct {
+type check struct {
 	source    string
 	allowed   []string
-	functions map[string]expressionFunction
-	uses      []use
-	err       *ExpressionError
+	functions map[string]function
+	uses      []Use
+	err       *Error
 }
 
-func newExpressionCheck(source string, allowed []string, functions map[string]expressionFunction) *expressionCheck {
-	return &expressionCheck{source: source, allowed: allowed, functions: functions}
+func newCheck(source string, allowed []string, functions map[string]function) *check {
+	return &check{source: source, allowed: allowed, functions: functions}
 }
 
-func (c *expressionCheck) check(n ast.Node) error {
+func (c *check) check(n ast.Node) error {
 	c.walk(n, 0)
 	if c.err != nil {
 		return c.err
@@ -38,7 +38,7 @@ func (c *expressionCheck) check(n ast.Node) error {
 }
 
 // walk visits a node; predicates is how many it stands in.
-func (c *expressionCheck) walk(n ast.Node, predicates int) {
+func (c *check) walk(n ast.Node, predicates int) {
 	if c.err != nil || n == nil {
 		return
 	}
@@ -92,13 +92,13 @@ func children(n ast.Node) []ast.Node {
 }
 
 // identifier takes a context, with the names that follow it as far as they are fixed.
-func (c *expressionCheck) identifier(n *ast.IdentifierNode, name string, field *string) {
+func (c *check) identifier(n *ast.IdentifierNode, name string, field *string) {
 	context := n.Value
 	if !slices.Contains(c.allowed, context) {
 		c.unknown(n)
 		return
 	}
-	u := use{context: context, name: showDash(name), offset: n.Location().From}
+	u := Use{Context: context, Name: showDash(name), Offset: n.Location().From}
 	switch {
 	case context == ContextStages && (name == "" || field == nil):
 		c.fail(n, `write stages.NAME.results, or result, failures, count, status: which stage is used must be plain to see`)
@@ -108,7 +108,7 @@ func (c *expressionCheck) identifier(n *ast.IdentifierNode, name string, field *
 			c.failHint(n, fmt.Sprintf("a stage has no %q", *field), "it has results, result, failures, count and status")
 			return
 		}
-		u.field = *field
+		u.Field = *field
 	case context == ContextError && name != "" && !slices.Contains(errorFields(), name):
 		c.failHint(n, fmt.Sprintf("error has no %q", name), "it has "+strings.Join(errorFields(), ", "))
 		return
@@ -123,7 +123,7 @@ func errorFields() []string { return []string{"message", "status"} }
 
 func runFields() []string { return []string{"id", "name", "scheduled_at", "attempt"} }
 
-func (c *expressionCheck) unknown(n *ast.IdentifierNode) {
+func (c *check) unknown(n *ast.IdentifierNode) {
 	name := n.Value
 	if _, ok := c.functions[name]; ok {
 		c.fail(n, fmt.Sprintf("%s is a function: write %s(...)", name, name))
@@ -156,7 +156,7 @@ func contextNames() []string {
 }
 
 // member follows a.b.c and a["b"] down to the name it begins with.
-func (c *expressionCheck) member(n *ast.MemberNode, predicates int) {
+func (c *check) member(n *ast.MemberNode, predicates int) {
 	if root, names, ok := fixedPath(n); ok {
 		var field *string
 		if len(names) > 1 {
@@ -195,7 +195,7 @@ func fixedPath(n *ast.MemberNode) (root *ast.IdentifierNode, names []string, ok 
 	}
 }
 
-func (c *expressionCheck) call(n *ast.CallNode, predicates int) {
+func (c *check) call(n *ast.CallNode, predicates int) {
 	callee, ok := n.Callee.(*ast.IdentifierNode)
 	if !ok {
 		c.fail(n, "only functions can be called")
@@ -216,9 +216,9 @@ func (c *expressionCheck) call(n *ast.CallNode, predicates int) {
 	}
 }
 
-func (c *expressionCheck) unknownFunction(n ast.Node, name string) {
+func (c *check) unknownFunction(n ast.Node, name string) {
 	if slices.Contains([]string{"now", "random", "uuid", "today", "env", "getenv", "rand"}, name) {
-		c.err = &ExpressionError{
+		c.err = &Error{
 			Offset: n.Location().From, Rule: "impure",
 			Message: fmt.Sprintf("there is no %s(): an expression sees no clock, no chance and no environment, since keys would change with each run", name),
 			Hint:    "use run.scheduled_at, params or a declared env",
@@ -238,7 +238,7 @@ func (c *expressionCheck) unknownFunction(n ast.Node, name string) {
 }
 
 // builtin is a predicate: a function over each element, in which # is the element.
-func (c *expressionCheck) builtin(n *ast.BuiltinNode, depth int) {
+func (c *check) builtin(n *ast.BuiltinNode, depth int) {
 	if !slices.Contains(predicates(), n.Name) {
 		c.unknownFunction(n, n.Name)
 		return
@@ -253,7 +253,7 @@ func (c *expressionCheck) builtin(n *ast.BuiltinNode, depth int) {
 }
 
 // pattern finds regular expressions that are none.
-func (c *expressionCheck) pattern(n *ast.BinaryNode) {
+func (c *check) pattern(n *ast.BinaryNode) {
 	right, ok := n.Right.(*ast.StringNode)
 	if n.Operator != "matches" || !ok {
 		return
@@ -263,11 +263,11 @@ func (c *expressionCheck) pattern(n *ast.BinaryNode) {
 	}
 }
 
-func (c *expressionCheck) fail(n ast.Node, message string) { c.failHint(n, message, "") }
+func (c *check) fail(n ast.Node, message string) { c.failHint(n, message, "") }
 
-func (c *expressionCheck) failHint(n ast.Node, message, hint string) {
+func (c *check) failHint(n ast.Node, message, hint string) {
 	if c.err == nil {
-		c.err = &ExpressionError{Offset: n.Location().From, Message: message, Hint: hint}
+		c.err = &Error{Offset: n.Location().From, Message: message, Hint: hint}
 	}
 }
 

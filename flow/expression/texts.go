@@ -1,4 +1,4 @@
-package flow
+package expression
 
 import (
 	"crypto/sha256"

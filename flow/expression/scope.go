@@ -1,4 +1,4 @@
-package flow
+package expression
 
 import (
 	"fmt"
@@ -18,6 +18,12 @@ const (
 	ContextRun    = "run"    // run.id, name, scheduled_at, attempt
 	ContextError  = "error"  // in hooks: what went wrong
 )
+
+// StartContexts is all that is known when a run begins. Limits may be made of it.
+func StartContexts() []string { return []string{ContextParams, ContextEnv, ContextRun} }
+
+// RunContexts is what may be used wherever there is no item.
+func RunContexts() []string { return append(StartContexts(), ContextStages) }
 
 // Scope is what the expressions of a template are evaluated over. Only what a template uses is
 // looked at. A Scope may be shared by many goroutines while nobody changes it.
@@ -51,10 +57,10 @@ type StageValues struct {
 }
 
 // values builds the variables of one template's expressions.
-func (s *Scope) values(uses []use) (map[string]any, error) {
+func (s *Scope) values(uses []Use) (map[string]any, error) {
 	out := make(map[string]any, 4)
 	for _, u := range uses {
-		if u.context == ContextStages {
+		if u.Context == ContextStages {
 			if err := s.addStage(out, u); err != nil {
 				return nil, err
 			}
@@ -65,10 +71,10 @@ func (s *Scope) values(uses []use) (map[string]any, error) {
 	return out, nil
 }
 
-func (s *Scope) add(out map[string]any, u use) {
-	switch u.context {
+func (s *Scope) add(out map[string]any, u Use) {
+	switch u.Context {
 	case ContextParams:
-		s.addParam(out, u.name)
+		s.addParam(out, u.Name)
 	case ContextEnv:
 		out[ContextEnv] = s.env()
 	case ContextIndex:
@@ -80,7 +86,7 @@ func (s *Scope) add(out map[string]any, u use) {
 	case ContextRun:
 		out[ContextRun] = s.Run.values()
 	default: // item, or its other name
-		out[u.context] = s.Item
+		out[u.Context] = s.Item
 	}
 }
 
@@ -100,29 +106,29 @@ func (s *Scope) addParam(out map[string]any, name string) {
 	}
 }
 
-func (s *Scope) addStage(out map[string]any, u use) error {
+func (s *Scope) addStage(out map[string]any, u Use) error {
 	stages, ok := out[ContextStages].(map[string]any)
 	if !ok {
 		stages = map[string]any{}
 		out[ContextStages] = stages
 	}
-	values, ok := s.Stages[u.name]
+	values, ok := s.Stages[u.Name]
 	if !ok {
-		return fmt.Errorf("stage %q has no values here", u.name)
+		return fmt.Errorf("stage %q has no values here", u.Name)
 	}
-	stage, ok := stages[u.name].(map[string]any)
+	stage, ok := stages[u.Name].(map[string]any)
 	if !ok {
 		stage = map[string]any{}
-		stages[u.name] = stage
+		stages[u.Name] = stage
 	}
-	if _, ok := stage[u.field]; ok {
+	if _, ok := stage[u.Field]; ok {
 		return nil
 	}
-	v, err := values.field(u.field)
+	v, err := values.field(u.Field)
 	if err != nil {
-		return fmt.Errorf("stages.%s.%s: %w", u.name, u.field, err)
+		return fmt.Errorf("stages.%s.%s: %w", u.Name, u.Field, err)
 	}
-	stage[u.field] = v
+	stage[u.Field] = v
 	return nil
 }
 
