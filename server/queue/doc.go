@@ -37,15 +37,16 @@
 // picture. Retained results and dead letters are records too. A job whose record is on its way is
 // pending: it has its key but nobody can have it, so that what is refused never runs. A worker that
 // reports an end is told nothing more before that end is stored. After a restart
-// [State.Restore] takes the records; what was running is queued again, with the attempts that were lost
-// if they are counted, and the order is that of the numbers. Payloads over [Config].KeepBody are not kept
+// [State.Restore] takes the records; what was running is queued again, with the attempts that had been lost
+// before, and the order is that of the numbers. Only an attempt that was going on when the process was
+// killed is not counted: that would be a write for each assignment. Payloads over [Config].KeepBody are not kept
 // in memory once they are stored; a digest of them is.
 //
 // # Attempts
 //
 // Each assignment is an attempt with a number. Only the worker of the current attempt can say
-// anything about a job; what others say is counted and dropped. Only a peer that was never given a job is
-// answered, with ERROR JOB_NOT_FOUND. If the task asked for it, the result of an attempt that has timed
+// anything about a job; what others say is counted and dropped. Only a peer that never announced a
+// function is answered, with ERROR JOB_NOT_FOUND: a worker may have had the job on another connection. If the task asked for it, the result of an attempt that has timed
 // out is taken as long as the job has no other. A worker that
 // asked for it gets the number with the handle. To the others an attempt is known by connection and
 // handle alone; so a connection whose attempt timed out is not given that very job again until it has

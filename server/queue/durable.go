@@ -3,7 +3,9 @@ package queue
 import (
 	"bytes"
 	"crypto/sha256"
+	"slices"
 
+	"github.com/geartrain/geartrain/gearman/protocol"
 	"github.com/geartrain/geartrain/server/store"
 )
 
@@ -43,6 +45,36 @@ type awaited struct {
 	slot   uint32 // of the job, or of the result
 	serial uint64
 	result bool
+}
+
+// unsaid is the end of a job that was cancelled before it was stored. A client that joined it hears of it
+// after JOB_CREATED, and nothing if it hears ERROR instead.
+type unsaid struct {
+	put    uint64 // the operation that stores the job
+	after  uint64 // that which deletes it
+	peer   Peer
+	serial uint64
+}
+
+// sayLater keeps the end of a pending job back from its clients.
+func (s *State) sayLater(slot uint32, j *job, after uint64) {
+	if j.clients == 0 {
+		return
+	}
+	put := s.awaited[slices.IndexFunc(s.awaited, func(a awaited) bool { return a.slot == slot && a.serial == j.serial })].seq
+	for at := j.first; at != 0; at = s.seats.at(at).nextOfJob {
+		s.unsaid = append(s.unsaid, unsaid{put, after, s.peerSlab.at(s.seats.at(at).client).id, j.serial})
+	}
+}
+
+// sayUpTo tells the ends of jobs whose operations up to seq are done.
+func (s *State) sayUpTo(seq uint64) {
+	s.unsaid = slices.DeleteFunc(s.unsaid, func(u unsaid) bool {
+		if p := s.peer(u.peer); p != nil && u.put <= seq {
+			s.send(p, protocol.WorkFail, s.handleOf(u.serial)).After = u.after
+		}
+		return u.put <= seq
+	})
 }
 
 // Ops are the operations that the last event asked for, or all of [State.Restore] together. The slice is
@@ -122,6 +154,7 @@ func (s *State) committed(seq uint64) {
 		n++
 	}
 	s.awaited = append(s.awaited[:0], s.awaited[n:]...)
+	s.sayUpTo(seq)
 }
 
 // notCommitted gives up what could not be stored.
@@ -129,6 +162,7 @@ func (s *State) notCommitted(ev *NotCommitted) {
 	if ev.First > 0 {
 		s.committed(ev.First - 1)
 	}
+	s.unsaid = slices.DeleteFunc(s.unsaid, func(u unsaid) bool { return u.put <= ev.Last })
 	kept := s.awaited[:0]
 	for _, a := range s.awaited {
 		switch {

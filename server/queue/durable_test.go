@@ -313,3 +313,46 @@ func TestCancelIsDurable(t *testing.T) {
 	d.stored()
 	require.Empty(t, d.disk.records)
 }
+
+// Who joined a job that is cancelled before it is stored hears one thing: ERROR if it is refused, or
+// JOB_CREATED and then its end.
+func TestCancelledBeforeItIsStored(t *testing.T) {
+	t.Parallel()
+	for _, refused := range []bool{true, false} {
+		d := newDurable(t, Config{})
+		d.quiet(canDo(2, "f"))
+		d.do(submit(1, "f", "k", "x").bg(), "1 JOB_CREATED H:1 after 1")
+		d.do(submit(3, "f", "k", "x"), "3 JOB_CREATED H:1 after 1")
+		d.do(&CancelKey{Peer: 4, Function: []byte("f"), Key: []byte("k")}, "4 CANCEL_RES k|queued after 2")
+		d.do(&CancelKey{Peer: 4, Function: []byte("f"), Key: []byte("k")}, "4 CANCEL_RES k|none")
+		d.do(&CancelJob{Peer: 4, Handle: []byte("H:1")}, "4 CANCEL_RES H:1|none")
+		d.do(submit(1, "f", "k", "x").bg(), "1 JOB_CREATED H:2 after 3")
+		d.do(&Grab{Peer: 2}, "2 NO_JOB")
+		if refused {
+			d.refused()
+			require.Zero(t, d.state.jobs.n)
+		} else {
+			d.stored("3 WORK_FAIL H:1 after 2")
+			require.Equal(t, 1, d.state.jobs.n)
+		}
+		require.EqualValues(t, 1, d.state.Counters().Cancelled)
+		d.stored()
+		require.NotContains(t, d.disk.records, store.ID(1))
+	}
+}
+
+// Attempts have numbers that go on over a restart, whether or not there is a limit.
+func TestAttemptsGoOnAfterRestart(t *testing.T) {
+	t.Parallel()
+	d := newDurable(t, Config{})
+	d.quiet(option(2, "geartrain-attempts"), canDo(2, "f"), submit(1, "f", "k", "x").bg())
+	d.stored()
+	d.do(&Grab{Peer: 2}, "2 JOB_ASSIGN H:1/1|f|x")
+	d.quiet(&Leave{Peer: 2})
+	d.stored()
+	d.restart()
+	d.quiet(option(3, "geartrain-attempts"), canDo(3, "f"))
+	d.do(&Grab{Peer: 3}, "3 JOB_ASSIGN H:1/2|f|x")
+	d.do(report(3, Complete, "H:1/1", "late"))
+	d.do(report(3, Complete, "H:1/2", "r"), "3 waits after 1")
+}

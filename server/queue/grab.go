@@ -68,7 +68,6 @@ func (s *State) assign(p *peer, a *ability, slot uint32, detail Detail) {
 	if timeout := s.timeoutOf(j, a); timeout > 0 {
 		s.deadlines.add(slot, j.serial, later(j.since, timeout))
 	}
-	p.given = true
 	if p.excepted == j.serial {
 		p.excepted = 0
 	}

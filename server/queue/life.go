@@ -84,9 +84,7 @@ func (s *State) requeue(slot uint32, j *job) {
 			s.enqueue(slot, j, true)
 			s.wake(s.functionSlab.at(j.function), s.cfg.WakeUp)
 		}
-		if limit > 0 {
-			s.changeRecord(j)
-		}
+		s.changeRecord(j) // attempts are counted over restarts
 	}
 }
 

@@ -17,7 +17,7 @@ func (m *model) report(ev *Report) []string {
 	i := slices.IndexFunc(m.jobs, func(j *modelJob) bool {
 		return j.state == Running && j.worker == ev.Peer && m.assignedHandle(j) == string(ev.Handle)
 	})
-	if i < 0 && !w.given {
+	if i < 0 && !w.announced {
 		return []string{fmt.Sprintf("%d ERROR JOB_NOT_FOUND|Job given in work result not found", ev.Peer)}
 	}
 	if i < 0 {
@@ -80,9 +80,7 @@ func (m *model) requeue(j *modelJob) []string {
 		return m.tell(j, "WORK_FAIL %s", m.handle(j))
 	default:
 		m.enqueue(j, true)
-		if m.cfg.JobRetries > 0 {
-			j.saved = j.attempts
-		}
+		j.saved = j.attempts
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ type modelWorker struct {
 	asleep, owes                 bool
 	exceptions, cancels, numbers bool
 	late                         map[int]bool
-	given                        bool
+	announced                    bool
 }
 
 func newModel(cfg Config) *model {
@@ -170,6 +170,7 @@ func (m *model) step(ev Event, got []string) (want []string, wakes int, err erro
 		}
 		want = append(want, fmt.Sprintf("%d OPTION_RES %s", ev.Peer, ev.Option))
 	case *CanDo:
+		m.workers[ev.Peer].announced = true
 		m.workers[ev.Peer].abilities[string(ev.Function)] = ev.Timeout
 	case *CantDo:
 		delete(m.workers[ev.Peer].abilities, string(ev.Function))
@@ -335,7 +336,6 @@ func (m *model) assignment(ev *Grab, j *modelJob, w *modelWorker) string {
 func (m *model) assign(p Peer, j *modelJob, w *modelWorker, timeout time.Duration) {
 	m.dequeue(j)
 	j.attempts++
-	w.given = true
 	j.state, j.worker, j.numbered = Running, p, w.numbers
 	j.numerator, j.divisor, j.deadline = "", "", time.Time{}
 	if timeout > 0 {

@@ -17,7 +17,7 @@ type peer struct {
 	exceptions bool // options that were asked for
 	cancels    bool
 	numbers    bool // handles with the attempt's number
-	given      bool // it has been given a job: from now on it never hears that there is no such job
+	worker     bool // it has announced a function: from now on it never hears that there is no such job
 
 	seat    uint32 // the first of the jobs it is attached to as a client
 	waiting int    // and how many there are

@@ -46,6 +46,14 @@ type keeper struct {
 	refused  map[uint64]bool
 	over     map[uint64]bool   // jobs that are results, dead letters or nothing on stable storage
 	results  map[uint64]string // what workers said, by serial
+	created  map[told]uint64   // JOB_CREATED on their way: the operation they wait for
+	ended    map[told]bool     // ends that clients were told
+}
+
+// told is a job and a client that is told of it.
+type told struct {
+	peer   Peer
+	serial uint64
 }
 
 func newKeeper(t *rapid.T) *keeper {
@@ -62,6 +70,7 @@ func newKeeper(t *rapid.T) *keeper {
 	}
 	w := &keeper{
 		T: t, cfg: cfg, state: New(cfg), twin: New(cfg), disk: disk{records: map[store.ID]store.Record{}}, now: time.Unix(1_700_000_000, 0),
+		created: map[told]uint64{}, ended: map[told]bool{},
 		promised: map[uint64]uint64{}, acked: map[uint64]bool{}, refused: map[uint64]bool{}, over: map[uint64]bool{}, results: map[uint64]string{},
 	}
 	for range 3 {
@@ -105,7 +114,12 @@ func (w *keeper) judge(ev Event, e *Effect) {
 	}
 	serial, _, _ := w.state.parseHandle(e.Args[0])
 	switch e.Type {
+	case protocol.WorkFail, protocol.WorkException:
+		w.ended[told{e.To, serial}] = true
 	case protocol.JobCreated:
+		if e.After != 0 {
+			w.created[told{e.To, serial}] = e.After
+		}
 		w.handles = append(w.handles, string(e.Args[0]))
 		if s, ok := ev.(*Submit); ok && s.Background && e.After != 0 && !w.acked[serial] {
 			w.promised[serial] = e.After
@@ -209,6 +223,7 @@ func (w *keeper) commit(n int) {
 			delete(w.promised, serial)
 		}
 	}
+	maps.DeleteFunc(w.created, func(_ told, after uint64) bool { return after <= seq })
 	w.apply(&Committed{Seq: seq})
 }
 
@@ -230,6 +245,12 @@ func (w *keeper) refuse() {
 			delete(w.promised, serial)
 		}
 	}
+	for to, after := range w.created {
+		if ev.First <= after && after <= ev.Last {
+			require.False(w, w.ended[to], "client %d hears ERROR instead of JOB_CREATED, and then the end of job %d", to.peer, to.serial)
+		}
+	}
+	maps.DeleteFunc(w.created, func(_ told, after uint64) bool { return after <= ev.Last })
 	w.onDisk(ev.First-1, false)
 	w.disk.waiting = slices.DeleteFunc(w.disk.waiting, func(op Op) bool { return op.Seq <= ev.Last && op.Refusable })
 	w.apply(ev)
@@ -275,7 +296,7 @@ func (w *keeper) crash() {
 	w.disk.take(w.state.Ops())
 	require.NoError(w, w.state.Check())
 	w.compare()
-	w.peers, w.promised = nil, map[uint64]uint64{}
+	w.peers, w.promised, w.created = nil, map[uint64]uint64{}, map[told]uint64{}
 }
 
 func (w *keeper) draw() Event {

@@ -21,7 +21,7 @@ func (s *State) report(ev *Report) {
 		slot = s.find(serial)
 	}
 	if slot == 0 || !s.owns(p, s.jobs.at(slot), number) {
-		if !p.given {
+		if !p.worker {
 			s.refuse(p, protocol.CodeJobNotFound, "Job given in work result not found", &s.counters.LateReports)
 			return
 		}
@@ -130,7 +130,11 @@ func (s *State) fail(slot uint32, j *job) uint64 {
 }
 
 func (s *State) failAfter(slot uint32, j *job, after uint64) {
-	s.broadcast(j, protocol.WorkFail, after, false)
+	if j.state == Pending {
+		s.sayLater(slot, j, after)
+	} else {
+		s.broadcast(j, protocol.WorkFail, after, false)
+	}
 	s.remove(slot, j)
 }
 

@@ -56,6 +56,7 @@ type State struct {
 	resultSize int64 // of all results, wherever they are
 
 	seq     uint64    // of the last operation
+	unsaid  []unsaid  // ends of jobs that were not stored yet
 	awaited []awaited // operations whose end is to be dealt with, in their order
 
 	// While an event is being applied:
