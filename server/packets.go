@@ -33,13 +33,13 @@ func (c *conn) handle(p *protocol.Packet) {
 	}
 }
 
-// endText ends a last argument that is a name or a number at a NUL byte. Some clients send C strings with
-// their end, which gearmand does not mind; and what is repeated to others must not look like more
-// arguments to them.
+// endText ends a last argument that is a name or a number for the server at a NUL byte. Some clients send C
+// strings with their end, which gearmand does not mind; and what is repeated in an answer must not look
+// like more arguments.
 func endText(p *protocol.Packet) {
 	switch p.Type {
 	case protocol.OptionReq, protocol.SetClientID, protocol.CanDoTimeout, protocol.GetStatus,
-		protocol.GetStatusUnique, protocol.WorkStatus, protocol.WorkFail:
+		protocol.GetStatusUnique, protocol.WorkFail:
 		last := &p.Args[len(p.Args)-1]
 		*last, _, _ = bytes.Cut(*last, []byte{0})
 	}

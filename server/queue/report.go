@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/geartrain/geartrain/gearman/protocol"
@@ -179,8 +180,10 @@ func (s *State) broadcastException(j *job, after uint64, ev *Report) {
 	}
 }
 
-// keepStatus remembers the running attempt's last status, for those who ask or join later.
+// keepStatus remembers the running attempt's last status, for those who ask or join later. What is behind a
+// NUL byte would look like another argument of the answer.
 func (s *State) keepStatus(j *job, numerator, denominator []byte) {
+	denominator, _, _ = bytes.Cut(denominator, []byte{0})
 	if len(numerator) > maxStatusText || len(denominator) > maxStatusText {
 		return
 	}
