@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/geartrain/geartrain/gearman/protocol"
@@ -125,7 +126,7 @@ func (c *conn) handleClient(p *protocol.Packet) bool {
 }
 
 func (c *conn) canDoTimeout(p *protocol.Packet) {
-	ms, err := strconv.ParseUint(string(p.Args[1]), 10, 63)
+	ms, err := strconv.ParseUint(withoutFraction(p.Args[1]), 10, 63)
 	if err != nil {
 		c.sendError(protocol.CodeInvalidPacket, "CAN_DO_TIMEOUT: the timeout is not a number of milliseconds")
 		return
@@ -134,6 +135,16 @@ func (c *conn) canDoTimeout(p *protocol.Packet) {
 	ev := &c.turn.event.canDo
 	*ev = queue.CanDo{Peer: c.id, Function: p.Args[0], Timeout: time.Duration(ms) * time.Millisecond}
 	c.canDo()
+}
+
+// withoutFraction is a number up to its decimal point: some libraries pass on what their user wrote, which
+// may be 2.5.
+func withoutFraction(number []byte) string {
+	whole, fraction, _ := strings.Cut(string(number), ".")
+	if strings.Trim(fraction, "0123456789") != "" {
+		return "" // which is no number
+	}
+	return whole
 }
 
 // canDo registers what the event says. Workers are refused only in the last resort, since it is they
@@ -193,7 +204,7 @@ func (c *conn) submit(p *protocol.Packet) bool {
 	ev.Payload, ev.Owned = p.Args[last], p.Owned
 	switch p.Type {
 	case protocol.SubmitJobEpoch:
-		seconds, err := strconv.ParseInt(string(p.Args[2]), 10, 64)
+		seconds, err := strconv.ParseInt(withoutFraction(p.Args[2]), 10, 64)
 		if err != nil {
 			c.sendError(protocol.CodeInvalidPacket, "SUBMIT_JOB_EPOCH: the time is not a number of seconds")
 			return true
