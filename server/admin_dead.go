@@ -82,7 +82,7 @@ func retryDead(c *conn, args []string) string {
 
 // stored reads a stored body within the connection's turn, which gives the lock back for it.
 func (c *conn) stored(id store.ID) ([]byte, error) {
-	c.turn.end()
+	c.letGo()
 	defer c.turn.begin()
 	return c.server.cfg.Store.Body(id)
 }

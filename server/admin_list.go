@@ -21,7 +21,7 @@ const (
 // nextPage gives the lock back between two pages and waits until the peer has read. It reports false
 // when the peer does not, and its connection is closed.
 func (c *conn) nextPage() bool {
-	c.turn.end()
+	c.letGo()
 	defer c.turn.begin()
 	c.fetch()
 	c.waitHeld(c.server.cfg.listTime())
@@ -54,7 +54,7 @@ func (c *conn) pages(n int, line func(b *strings.Builder, i int)) string {
 // sorted sorts a listing's keys. Of many ones it does so without the lock.
 func sorted[T string | queue.Peer](c *conn, keys []T) []T {
 	if len(keys) > pageLines {
-		c.turn.end()
+		c.letGo()
 		defer c.turn.begin()
 	}
 	slices.Sort(keys)

@@ -112,7 +112,7 @@ func backup(c *conn, args []string) string {
 	}
 	dir, err := c.backupDir(args[0])
 	if err == nil {
-		c.turn.end() // it takes its time
+		c.letGo() // it takes its time
 		err = c.server.backup(dir)
 		c.turn.begin()
 	}

@@ -46,6 +46,7 @@ func (c *conn) mayReadOn() bool {
 	c.turn.begin()
 	worker, _ := c.turn.state.Worker(c.id)
 	c.turn.end()
+	c.mayWait()
 	for range resultWaits {
 		if !l.over(budgetResults, 0) {
 			return c.charged < progress || worker.Running > 0

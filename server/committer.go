@@ -140,9 +140,16 @@ func sizeOf(op *queue.Op) int64 { return opSize + int64(len(op.Head)+len(op.Body
 // small batch itself, which saves the way to another goroutine and back, and leaves the rest to the
 // committer's.
 func (t *turn) commit() {
-	if t.own != nil && t.size.Load() < ownBatch && !t.commitBatch() {
-		return
+	if t.own == nil || !t.isSmall() || t.commitBatch() {
+		t.handOn()
 	}
+}
+
+// isSmall reports whether what waits is worth committing at once.
+func (t *turn) isSmall() bool { return t.size.Load() < ownBatch }
+
+// handOn makes the committer's goroutine the writer.
+func (t *turn) handOn() {
 	t.handed.Store(true)
 	t.wake()
 }
@@ -259,6 +266,7 @@ func (c *conn) waitRoom() {
 		if enough {
 			return
 		}
+		c.mayWait()
 		select {
 		case <-room:
 		case <-c.server.closed:

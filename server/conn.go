@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/geartrain/geartrain/gearman/protocol"
+	"github.com/geartrain/geartrain/server/poll"
 	"github.com/geartrain/geartrain/server/queue"
 	"github.com/geartrain/geartrain/server/store"
 )
@@ -28,7 +29,8 @@ type conn struct {
 	id      queue.Peer
 	server  *Server
 	conn    net.Conn
-	address netip.Addr // counted against the limit per address
+	socket  *poll.Socket // conn, if it is served in rounds; nil: it has a goroutine
+	address netip.Addr   // counted against the limit per address
 	out     outbox
 
 	// Guarded by the core's lock:
@@ -36,8 +38,9 @@ type conn struct {
 	holding bool // the committer looks at held
 	held    held
 
-	// The rest belongs to the connection's goroutine.
+	// The rest belongs to the goroutine that serves the connection.
 	turn    turn
+	full    bool // the last read brought all that it could
 	reader  *protocol.Reader
 	body    []byte     // memory of the large packet that the reader is at
 	read    int64      // bytes so far
@@ -54,9 +57,16 @@ type conn struct {
 func newConn(s *Server, nc net.Conn, address netip.Addr) *conn {
 	c := &conn{server: s, conn: nc, address: address, turn: turn{core: s.core}}
 	c.turn.own = c
+	if socket, ok := nc.(*poll.Socket); ok {
+		c.socket = socket
+		socket.Owner = c
+	}
 	c.reader = protocol.NewReader(c, protocol.Limits{MaxPacket: s.cfg.MaxPacket, MaxLine: s.cfg.MaxLine})
 	c.reader.SetMemory(c)
 	c.out.init(nc, s.limits, s.core.bodies, s.spawn)
+	if c.socket != nil {
+		c.out.awaitRoom = c.socket.AwaitRoom
+	}
 	return c
 }
 
@@ -64,6 +74,7 @@ func newConn(s *Server, nc net.Conn, address netip.Addr) *conn {
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.conn.Read(b)
 	c.read += int64(n)
+	c.full = n == len(b)
 	return n, err
 }
 
@@ -82,18 +93,25 @@ func (c *conn) Put(b []byte) { c.server.core.bodies.put(b) }
 // serve reads until the connection ends, and ends it.
 func (c *conn) serve() {
 	defer c.end()
-	defer c.guard()
-	for {
-		if err := c.fill(); err != nil {
-			c.stopped(err)
-			return
-		}
-		if err := c.dispatch(); err != nil {
-			c.server.peers.warn("connection is not in step, closing", "peer", c.name(), "reason", err)
-			c.linger()
-			return
-		}
+	for c.step() {
 	}
+}
+
+// step reads once and handles what is complete. It reports false at the end of the connection.
+func (c *conn) step() (more bool) {
+	defer c.guard()
+	if err := c.fill(); err == poll.ErrAgain {
+		return true
+	} else if err != nil {
+		c.stopped(err)
+		return false
+	}
+	if err := c.dispatch(); err != nil {
+		c.server.peers.warn("connection is not in step, closing", "peer", c.name(), "reason", err)
+		c.linger()
+		return false
+	}
+	return true
 }
 
 // guard is the last resort against a mistake of ours: it costs this connection and not the server.
@@ -113,8 +131,10 @@ func (c *conn) guard() {
 
 // fill waits for bytes, for as long as it is right to wait.
 func (c *conn) fill() error {
-	if err := c.setDeadline(); err != nil {
-		return err
+	if c.socket == nil { // else it is set already, and has passed if it has
+		if err := c.setDeadline(); err != nil {
+			return err
+		}
 	}
 	if err := c.reader.Fill(); err != nil {
 		return err
@@ -187,6 +207,7 @@ func (c *conn) dispatch() error {
 	c.told = c.read
 	c.turn.end()
 	if len(c.reads) > 0 {
+		c.mayWait()
 		c.fetch()
 	}
 	if c.turn.refusable {
@@ -231,17 +252,25 @@ func (c *conn) stopped(err error) {
 
 // linger makes the last ERROR arrive: closing a socket with unread bytes would take it back.
 func (c *conn) linger() {
+	c.mayWait()
 	c.waitHeld(lastWords)
 	c.out.wait(lastWords)
-	if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
+	waits := c.conn
+	if c.socket != nil {
+		var err error
+		if waits, err = c.socket.Plain(); err != nil {
+			return // for want of a descriptor, perhaps
+		}
+	}
+	if half, ok := waits.(interface{ CloseWrite() error }); ok {
 		if half.CloseWrite() != nil {
 			return // the peer is gone, there is nobody to linger for
 		}
 	} else {
 		return
 	}
-	if c.conn.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
-		_, _ = io.CopyN(io.Discard, c.conn, lingerSize) // whatever ends it, the connection is closed next
+	if waits.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+		_, _ = io.CopyN(io.Discard, waits, lingerSize) // whatever ends it, the connection is closed next
 	}
 }
 
@@ -254,10 +283,23 @@ func (c *conn) end() {
 	c.turn.dropHeld(c)
 	c.turn.end()
 	c.server.limits.memory.Add(-int64(c.charged))
-	c.out.wait(lastWords)
-	c.conn.Close()
+	c.out.flush()
+	if c.out.unsent() {
+		c.mayWait()
+		c.out.wait(lastWords)
+	}
+	c.close()
 	c.out.close()
 	c.server.forget(c)
+}
+
+// close closes the connection. Others than who serves it close conn, which makes it end.
+func (c *conn) close() {
+	if c.socket != nil {
+		c.socket.Release()
+		return
+	}
+	c.conn.Close()
 }
 
 // count changes the counters from outside a turn.

@@ -64,8 +64,9 @@ type turn struct {
 	own       *conn // whose packets are handled; nil: nobody's
 	now       time.Time
 	open      bool
-	refusable bool // it has left something to be stored that can be refused
-	writer    bool // its goroutine is the committer's writer, and tells what became of a batch
+	refusable bool   // it has left something to be stored that can be refused
+	writer    bool   // its goroutine is the committer's writer, and tells what became of a batch
+	round     *round // does what is left to do when a turn is over; nil: the turn does
 	touched   []*conn
 }
 
@@ -145,6 +146,10 @@ func (t *turn) close() (write bool) {
 		case t.sooner <- struct{}{}:
 		default: // it is awake already
 		}
+	}
+	if t.round != nil {
+		t.round.take(t, write)
+		return false
 	}
 	t.flush()
 	return write

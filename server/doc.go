@@ -12,8 +12,7 @@
 //	                                           │     outbox of each peer ◄─┘ encoded at once
 //	                                           ▼ the lock is given back
 //	                   each touched outbox is flushed once: one write that does not wait;
-//	                   what the socket does not take is written by a goroutine that ends when
-//	                   the outbox is empty
+//	                   what the socket does not take is written when it takes more
 //
 // A reader never waits for another peer. A peer that does not read fills its own outbox: first it
 // loses data, status and warning packets, then its connection.
@@ -42,7 +41,11 @@
 //	               and close               └ a broken stream: ERROR, then the rest is
 //	                                         read and thrown away so that it arrives
 //
-// A connection has one goroutine. At rest it waits in a read, with a small buffer and no outbox.
+// Where package poll can watch sockets, one goroutine serves all of them in rounds: it reads what is
+// ready, takes turns, and then flushes; round.go has the picture. Before a connection waits for
+// anything else than its bytes, such as the store, it calls mayWait, and the goroutine hands over the
+// rest. Other connections have a goroutine each, which at rest waits in a read. Either way a connection
+// at rest has a small buffer and no outbox.
 //
 // # The life of a server
 //

@@ -292,6 +292,7 @@ func (c *conn) waitHeld(d time.Duration) {
 	}
 	empty := c.held.empty
 	core.mu.Unlock()
+	c.mayWait()
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -103,11 +103,8 @@ func (s *Server) accept(ln net.Listener) {
 		nc, err := ln.Accept()
 		if err == nil {
 			pause = 0
-			if c, err := s.admit(nc); err == nil {
-				go func() { // the owner is the server: admit has counted it in the group
-					defer s.group.Done()
-					c.serve()
-				}()
+			if c, err := s.admit(nc, s.adopt); err == nil {
+				s.attend(c)
 			}
 			continue
 		}

@@ -104,7 +104,7 @@ func answersEarly(t protocol.Type) bool {
 
 // waitLoaded waits until everything is loaded, or the server ends. It gives the lock back meanwhile.
 func (c *conn) waitLoaded() {
-	c.turn.end()
+	c.letGo()
 	<-c.server.core.loaded
 	c.turn.begin()
 }

@@ -24,16 +24,17 @@ var errOverflow = errors.New("server: outbox is full")
 // outbox holds what is to be sent to one peer. Packets are encoded into it under the core's lock and
 // written by [outbox.flush] after that. Its memory is zero when it is empty.
 type outbox struct {
-	conn    net.Conn
-	raw     syscall.RawConn       // nil: every write may wait, so the writer goroutine does it
-	once    func(fd uintptr) bool // [outbox.writeOnce] as raw wants it
-	spawn   func(func())          // starts the writer goroutine under the server's wait group
-	limits  *limits
-	bodies  *bodies
-	single  [1][]byte // sending's memory in the usual case
-	sent    int       // by once; it, sending and lent belong to whoever has set writing
-	sendErr error
-	lent    [][]byte // the bodies in sending
+	conn      net.Conn
+	raw       syscall.RawConn        // nil: every write may wait, so the writer goroutine does it
+	once      func(fd uintptr) bool  // [outbox.writeOnce] as raw wants it
+	spawn     func(func())           // starts the writer goroutine under the server's wait group
+	awaitRoom func(otherwise func()) // has resume called when the socket takes more; nil: the writer goroutine waits
+	limits    *limits
+	bodies    *bodies
+	single    [1][]byte // sending's memory in the usual case
+	sent      int       // by once; it, sending and lent belong to whoever has set writing
+	sendErr   error
+	lent      [][]byte // the bodies in sending
 
 	mu      sync.Mutex // guards the following; held for work in memory only
 	chunks  [][]byte   // full, oldest first
@@ -183,13 +184,36 @@ func (o *outbox) appendReference(t protocol.Type, args [][]byte, body []byte) {
 func (o *outbox) flush() bool {
 	o.mu.Lock()
 	tried := o.writing || o.err != nil
-	for !o.writing && o.take() {
+	if !o.writing && o.take() {
 		o.writing, tried = true, true
-		if o.raw == nil {
+		if o.raw == nil || !o.writeMost() {
 			o.mu.Unlock()
-			o.spawn(o.write)
+			o.goOn()
 			return true
 		}
+	}
+	o.endFlush()
+	return tried
+}
+
+// resume is flush when there is room for what the last one could not write.
+func (o *outbox) resume() {
+	o.mu.Lock()
+	switch {
+	case o.err != nil:
+		o.giveBack()
+	case !o.writeMost():
+		o.mu.Unlock()
+		o.goOn()
+		return
+	}
+	o.endFlush()
+}
+
+// writeMost writes until nothing is left, or the socket is full, and then reports false. The caller
+// holds the lock, and has set writing.
+func (o *outbox) writeMost() bool {
+	for {
 		o.mu.Unlock()
 		err := o.tryWrite()
 		o.mu.Lock()
@@ -197,23 +221,37 @@ func (o *outbox) flush() bool {
 		if err != nil {
 			o.giveBack()
 			o.fail(err)
-			break
+			return true
 		}
 		if len(o.sending) > 0 {
 			o.charge()
-			o.mu.Unlock()
-			o.spawn(o.write)
+			return false
+		}
+		if !o.take() {
+			o.writing = false
 			return true
 		}
-		o.writing = false
 	}
-	failed := o.err
+}
+
+// goOn has the rest written as soon as there is room for it.
+func (o *outbox) goOn() {
+	wait := func() { o.spawn(o.write) }
+	if o.awaitRoom == nil {
+		wait()
+		return
+	}
+	o.awaitRoom(wait)
+}
+
+// endFlush gives back the lock, and closes the connection of an outbox that has failed.
+func (o *outbox) endFlush() {
+	failed := o.err != nil
 	o.settle()
 	o.mu.Unlock()
-	if failed != nil {
+	if failed {
 		o.conn.Close() // the reader finds out and ends the connection
 	}
-	return tried
 }
 
 // take moves everything into sending; false when there is nothing.
@@ -349,6 +387,13 @@ func (o *outbox) wait(d time.Duration) {
 	case <-empty:
 	case <-t.C:
 	}
+}
+
+// unsent reports whether there is something that can still be sent.
+func (o *outbox) unsent() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.size > 0 && o.err == nil
 }
 
 // failure is why nothing more is sent, or nil.

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/geartrain/geartrain/server/poll"
 	"github.com/geartrain/geartrain/server/queue"
 )
 
@@ -29,6 +30,7 @@ type Server struct {
 	closed  chan struct{}  // closed by Close
 	asked   chan struct{}  // closed by the admin command "shutdown"
 	failed  chan error     // a listener that cannot go on
+	poller  *poll.Poller   // nil: every connection has a goroutine
 
 	mu        sync.Mutex // guards the following
 	phase     phase
@@ -98,6 +100,7 @@ func (s *Server) Serve(ctx context.Context, lns ...net.Listener) error {
 	s.group.Go(func() { s.shed(timerCtx) })
 	s.group.Go(func() { s.load(timerCtx) })
 	stopCommitter := s.startCommitter()
+	s.startPoller()
 	for _, ln := range lns {
 		s.group.Go(func() { s.accept(ln) })
 	}
@@ -114,6 +117,7 @@ func (s *Server) Serve(ctx context.Context, lns ...net.Listener) error {
 	}
 	s.stop()
 	stopTimer()
+	s.stopPoller()
 	s.group.Wait()
 	stopCommitter()
 	return err
@@ -122,7 +126,7 @@ func (s *Server) Serve(ctx context.Context, lns ...net.Listener) error {
 // ServeConn serves one connection, a [net.Pipe]'s end or one accepted elsewhere, until it ends or ctx
 // does, and closes it. Serve must be running: it lets time pass.
 func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
-	c, err := s.admit(nc)
+	c, err := s.admit(nc, nil)
 	if err != nil {
 		return err
 	}
@@ -189,19 +193,22 @@ func (s *Server) open() []*conn {
 }
 
 // admit makes a connection known to the server and its queue, or closes it with ERROR. The caller
-// serves it, and ends with group.Done.
-func (s *Server) admit(nc net.Conn) (*conn, error) {
+// serves it, and ends with group.Done. adopt, if it is not nil, may replace it by another.
+func (s *Server) admit(nc net.Conn, adopt func(net.Conn) net.Conn) (*conn, error) {
 	address := addressOf(nc)
 	if err := s.limits.admit(address); err != nil {
 		s.refuse(nc, err)
 		return nil, err
+	}
+	if adopt != nil {
+		nc = adopt(nc)
 	}
 	c := newConn(s, nc, address)
 	s.mu.Lock()
 	if s.phase != serving {
 		s.mu.Unlock()
 		s.limits.dismiss(address)
-		nc.Close()
+		c.close()
 		return nil, ErrClosed
 	}
 	s.conns[c] = struct{}{}

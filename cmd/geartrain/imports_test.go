@@ -43,6 +43,8 @@ var layers = []layer{
 		"what measures servers stands on the wire alone, not on a client that would be measured too"},
 	{"./server/queue", []string{"./gearman/protocol", "./server/store"}, []string{"net/...", "os/...", "log/...", "sync/...", "context", "math/rand", "crypto/rand"}, nil,
 		"the queue is a pure state machine: no I/O, no clock, no goroutine, no chance but that of a seed"},
+	{"./server/poll", []string{}, nil, nil,
+		"watching sockets has nothing to do with what is said over them"},
 	{"./server/...", nil, nil, []string{"./gearman", "./gearman/command/...", "./flow/...", "./cmd/...", "./examples/..."},
 		"the server never imports the client; its tests do"},
 	{"./server", nil, nil, []string{"./server/web/...", "./server/servertest"},

@@ -1,0 +1,159 @@
+package server
+
+import (
+	"net"
+	"os"
+
+	"github.com/geartrain/geartrain/server/poll"
+)
+
+// round is what a goroutine that leads the [poll.Poller] does with all connections that are ready. Each
+// has turns of its own, but what the turns have put into outboxes is sent once, at the end, and committed
+// once:
+//
+//	ready ──► step, step, step ──► flush all that were touched ──► commit ──► the next round
+//	            │                                                    └ in this goroutine, when it has
+//	            │                                                      handed over the lead
+//	            └ mayWait: the same is done at once, and the lead is handed over, before a connection
+//	              waits for anything
+type round struct {
+	lead    *poll.Lead
+	touched []*conn // the peers of the turns, some of them more than once
+	owners  []*conn // whose turns they were
+	write   bool    // one of the turns has become the writer
+	turn    turn    // for the commit
+}
+
+// maxSteps is how often a connection that brings more and more is read in one round.
+const maxSteps = 8
+
+func (s *Server) newRound(l *poll.Lead) poll.Server {
+	return &round{lead: l, turn: turn{core: s.core}}
+}
+
+// Serve serves one connection.
+func (r *round) Serve(s *poll.Socket, e poll.Event) {
+	c := s.Owner.(*conn)
+	if e == poll.Writable {
+		c.out.resume()
+		return
+	}
+	c.turn.round = r
+	more := e != poll.Late
+	if !more {
+		c.stopped(os.ErrDeadlineExceeded)
+	}
+	for n := 0; more && n < maxSteps; n++ {
+		if more = c.step(); !c.full || c.turn.round == nil {
+			break
+		}
+	}
+	if more {
+		_ = c.setDeadline() // a socket's always works
+	} else {
+		c.end()
+		c.server.group.Done()
+	}
+	c.turn.round = nil
+}
+
+// take keeps what a turn leaves to be done.
+func (r *round) take(t *turn, write bool) {
+	r.write = r.write || write
+	for _, c := range t.touched {
+		if c != t.own {
+			r.touched = append(r.touched, c)
+		} else {
+			r.owners = append(r.owners, c)
+		}
+	}
+	clear(t.touched)
+	t.touched = t.touched[:0]
+}
+
+// End sends, and commits.
+func (r *round) End() {
+	r.flush()
+	if !r.write {
+		return
+	}
+	r.write = false
+	if r.turn.isSmall() {
+		r.lead.HandOver()
+		if !r.turn.commitBatch() {
+			return
+		}
+	}
+	r.turn.handOn()
+}
+
+// flush is [turn.flush] for all turns of the round.
+func (r *round) flush() {
+	for _, c := range r.touched {
+		c.out.flush()
+	}
+	for _, c := range r.owners {
+		c.out.flush()
+	}
+	clear(r.touched)
+	clear(r.owners)
+	r.touched, r.owners = r.touched[:0], r.owners[:0]
+}
+
+// mayWait is called before the connection's goroutine waits for anything but the connection's bytes.
+func (c *conn) mayWait() {
+	r := c.turn.round
+	if r == nil {
+		return
+	}
+	c.turn.round = nil
+	r.flush()
+	if r.write {
+		r.write = false
+		r.turn.handOn()
+	}
+	r.lead.Leave(c.socket)
+}
+
+// letGo ends the turn for something that takes its time. The caller begins another one.
+func (c *conn) letGo() {
+	c.turn.end()
+	c.mayWait()
+}
+
+// attend serves a connection that was admitted until it ends.
+func (s *Server) attend(c *conn) {
+	if c.socket != nil && c.setDeadline() == nil && c.socket.Watch() == nil {
+		return
+	}
+	go func() { // the owner is the server: admit has counted it in the group
+		defer s.group.Done()
+		c.serve()
+	}()
+}
+
+// adopt gives a connection to the poller, if there is one and it can watch it.
+func (s *Server) adopt(nc net.Conn) net.Conn {
+	if s.poller == nil {
+		return nc
+	}
+	if socket, err := s.poller.Adopt(nc); err == nil {
+		return socket
+	}
+	return nc
+}
+
+// startPoller makes connections of sockets be served in rounds, where that is possible.
+func (s *Server) startPoller() {
+	p, err := poll.New(s.spawn, s.newRound)
+	if err == nil {
+		s.poller = p
+	}
+}
+
+// stopPoller lets the poller end with the last of its connections.
+func (s *Server) stopPoller() {
+	if s.poller != nil {
+		s.poller.Close()
+	}
+}
