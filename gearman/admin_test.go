@@ -96,7 +96,7 @@ func TestAdminDeadLetters(t *testing.T) {
 	_, err = io.ReadFull(worker, make([]byte, 12))
 	require.NoError(t, err)
 	worker.Close()
-	require.Eventually(t, func() bool { return s.Snapshot().Levels.DeadLetters == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.Snapshot().Levels.DeadLetters == 1 }, patience, time.Millisecond)
 
 	all, err := a.DeadLetters(ctx)
 	require.NoError(t, err)

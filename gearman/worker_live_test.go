@@ -121,7 +121,7 @@ func TestDrainLosesNothing(t *testing.T) {
 			w.Handle("f", work)
 			drain := running(t, w)
 			want := min(done.Load()+100, tasks)
-			require.Eventually(t, func() bool { return done.Load() >= want }, 20*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return done.Load() >= want }, patience, time.Millisecond)
 			drain()
 		}
 		require.NoError(t, set.Wait())

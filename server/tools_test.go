@@ -5,7 +5,6 @@ import (
 	"net"
 	"os/exec"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -17,7 +16,7 @@ func stock(t *testing.T, s *servertest.Server, name string, args ...string) stri
 	t.Helper()
 	host, port, err := net.SplitHostPort(s.Addr)
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, name, append([]string{"-h", host, "-p", port}, args...)...).Output()
 	require.NoError(t, err, "%s %q", name, args)

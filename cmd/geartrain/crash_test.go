@@ -38,6 +38,7 @@ func TestKilledServerKeepsItsWord(t *testing.T) {
 	for range 3 {
 		work.Go(func() { l.work(s, stopWork) })
 	}
+	require.Eventually(t, l.begun, patience, time.Millisecond)
 	for range crashes() {
 		time.Sleep(time.Duration(50+rand.IntN(300)) * time.Millisecond) // the moment is what is random here
 		s.kill()
@@ -314,6 +315,13 @@ func (l *ledger) workFor(c *talker, stop chan struct{}) {
 			time.Sleep(5 * time.Millisecond)
 		}
 	}
+}
+
+// begun says that the server has promised something.
+func (l *ledger) begun() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.acked) > 0
 }
 
 // check compares what was promised with what has happened.

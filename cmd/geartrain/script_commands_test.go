@@ -40,8 +40,9 @@ func keep(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
 }
 
-// processOf is the process whose id is in a file.
+// processOf is the process whose id is in a file, or will be in a moment: a file is there before its text.
 func processOf(ts *testscript.TestScript, file string) *os.Process {
+	poll(ts, func() bool { return strings.TrimSpace(ts.ReadFile(file)) != "" }, file+" stayed empty")
 	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(file)))
 	ts.Check(err)
 	process, err := os.FindProcess(pid)
@@ -71,17 +72,22 @@ func waitGone(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: wait-gone FILE")
 	}
 	name := ts.MkAbs(args[0])
+	poll(ts, func() bool {
+		_, err := os.Stat(name)
+		return errors.Is(err, fs.ErrNotExist)
+	}, args[0]+" is still there")
+}
+
+// poll looks until it is so.
+func poll(ts *testscript.TestScript, so func() bool, otherwise string) {
 	deadline := time.After(patience)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
-			return
-		}
+	for !so() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			ts.Fatalf("%s is still there after %s", args[0], patience)
+			ts.Fatalf("%s after %s", otherwise, patience)
 		}
 	}
 }

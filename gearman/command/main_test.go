@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,6 +20,9 @@ import (
 
 // helperEnv makes the test binary behave as the program that it names.
 const helperEnv = "COMMAND_TEST_HELPER"
+
+// speakEnv is the descriptor that tells a helper's parent that it has spoken.
+const speakEnv = "COMMAND_TEST_SPEAK"
 
 func TestMain(m *testing.M) {
 	if mode := os.Getenv(helperEnv); mode != "" {
@@ -62,6 +66,10 @@ func helper(mode string, args []string) int {
 	case "hang": // says hello to an address and stays, deaf to SIGTERM
 		signal.Ignore(syscall.SIGTERM)
 		hold(args[0])
+	case "orphan": // as hang, but it speaks when the parent that started it has gone
+		signal.Ignore(syscall.SIGTERM)
+		io.Copy(io.Discard, os.Stdin) //nolint:errcheck // a helper
+		hold(args[0])
 	case "polite": // the same, but prints and exits 0 at SIGTERM
 		stop := make(chan os.Signal, 1)
 		signal.Notify(stop, syscall.SIGTERM)
@@ -76,10 +84,19 @@ func helper(mode string, args []string) int {
 		child.Env = append(os.Environ(), helperEnv+"="+args[0])
 		child.Stdout, child.Stderr = os.Stdout, os.Stderr
 		child.SysProcAttr = childAttr(args[0])
+		alive, _ := child.StdinPipe() // until this process ends
+		heard, speak, _ := os.Pipe()
+		child.ExtraFiles = []*os.File{speak}
+		child.Env = append(child.Env, speakEnv+"=3")
 		if err := child.Start(); err != nil {
 			return 1
 		}
+		speak.Close()
+		if args[0] != "orphan" {
+			heard.Read(make([]byte, 1)) //nolint:errcheck // a helper
+		}
 		fmt.Print("parent")
+		runtime.KeepAlive(alive)
 	}
 	return 0
 }
@@ -91,5 +108,8 @@ func hold(addr string) {
 		os.Exit(9)
 	}
 	conn.Write([]byte{1}) //nolint:errcheck // a helper
+	if fd, err := strconv.Atoi(os.Getenv(speakEnv)); err == nil {
+		os.NewFile(uintptr(fd), "parent").Write([]byte{1}) //nolint:errcheck // a helper
+	}
 	select {}
 }

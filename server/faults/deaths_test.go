@@ -157,7 +157,7 @@ func TestHalfClosed(t *testing.T) {
 	client.raw(append(packet(protocol.SubmitJob, "f", "", "x"), "version\n"...))
 	require.NoError(t, client.CloseWrite())
 	client.expect(protocol.JobCreated)
-	require.Contains(t, p.admin(t, "workers"), " : f\n")
+	await(t, "the worker is known", func() bool { return strings.Contains(p.admin(t, "workers"), " : f\n") })
 	var all strings.Builder
 	done := make(chan error, 1)
 	go func() {

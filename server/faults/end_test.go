@@ -89,14 +89,15 @@ func TestDrainEnds(t *testing.T) {
 // does not end a job of the second.
 func TestSecondLife(t *testing.T) {
 	t.Parallel()
-	first := start(t)
+	const alone = "127.0.0.2" // where nobody is given the port in the meantime
+	first := start(t, "-L", alone)
 	_, _, before := running(t, first, 1)
 	require.NoError(t, first.cmd.Process.Kill())
 	first.wait(t)
 
 	_, port, err := net.SplitHostPort(first.addr)
 	require.NoError(t, err)
-	second := start(t, "-p", port)
+	second := start(t, "-L", alone, "-p", port)
 	client, worker, now := running(t, second, 1)
 	require.NotEqual(t, before, now)
 	worker.send(protocol.WorkComplete, before[0], "of another life")

@@ -27,7 +27,14 @@ import (
 // waits so long.
 const patience = 60 * time.Second
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if binary, err := built(); err == nil {
+			_ = os.RemoveAll(filepath.Dir(binary)) // there is nobody left to tell
+		}
+		os.Exit(code)
+	}))
+}
 
 // size is how much of something a test does.
 func size(quick, large int) int {
@@ -37,7 +44,7 @@ func size(quick, large int) int {
 	return large
 }
 
-// built is the command, built once for all tests and taken away by the system.
+// built is the command, built once for all tests and taken away after them.
 var built = sync.OnceValues(func() (string, error) {
 	folder, err := os.MkdirTemp("", "geartrain-faults")
 	if err != nil {

@@ -20,11 +20,19 @@ import (
 )
 
 // dropIn is a script with the name gearmand, for programs that start that one.
-func dropIn(t *testing.T, geartrain string) string {
+type dropIn string
+
+func newDropIn(t *testing.T, geartrain string) dropIn {
 	t.Helper()
 	script := filepath.Join(t.TempDir(), "gearmand")
 	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\nexec "+geartrain+" server \"$@\"\n"), 0o700))
-	return script
+	return dropIn(script)
+}
+
+// command starts it by a shell: the system refuses to execute a file that a program, forked a moment ago by another
+// test, may still have open for writing.
+func (d dropIn) command(args ...string) *exec.Cmd {
+	return exec.Command("sh", append([]string{string(d)}, args...)...)
 }
 
 // buildGeartrain is this module's command.
@@ -42,17 +50,17 @@ func buildGeartrain(t *testing.T) string {
 // TestDropIn starts this server as gearmand is started, and ends it as gearmand is ended.
 func TestDropIn(t *testing.T) {
 	t.Parallel()
-	script := dropIn(t, buildGeartrain(t))
-	options := strings.Fields("-L 127.0.0.1 -t 4 --verbose INFO --job-retries 3 -w 1 -R")
+	gearmand := newDropIn(t, buildGeartrain(t))
+	options := strings.Fields("-t 4 --verbose INFO --job-retries 3 -w 1 -R")
 
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			addr := freeAddress(t)
-			_, port, err := net.SplitHostPort(addr)
+			host, port, err := net.SplitHostPort(addr)
 			require.NoError(t, err)
-			p := start(t, exec.Command(script, append(options, "-p", port, "-P", dir+"/pid", "-l", dir+"/log")...))
+			p := start(t, gearmand.command(append(options, "-L", host, "-p", port, "-P", dir+"/pid", "-l", dir+"/log")...))
 			s := awaitListening(t, p, addr)
 			useAsGearmand(t, s)
 			require.Equal(t, strconv.Itoa(p.cmd.Process.Pid), readPid(t, dir+"/pid"))
@@ -66,9 +74,9 @@ func TestDropIn(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
 		addr := freeAddress(t)
-		_, port, err := net.SplitHostPort(addr)
+		host, port, err := net.SplitHostPort(addr)
 		require.NoError(t, err)
-		p := start(t, exec.Command(script, append(options, "-d", "-p", port, "-P", dir+"/pid", "-l", dir+"/log")...))
+		p := start(t, gearmand.command(append(options, "-d", "-L", host, "-p", port, "-P", dir+"/pid", "-l", dir+"/log")...))
 		require.Zero(t, p.wait(t), p.err.String())
 		pid, err := strconv.Atoi(readPid(t, dir+"/pid")) // it listens when the one in the foreground has ended
 		require.NoError(t, err)
@@ -119,11 +127,11 @@ func useAsGearmand(t *testing.T, s jobServer) {
 // A job that runs when the graceful end begins is delivered before the server ends.
 func TestDropInDeliversWhatRuns(t *testing.T) {
 	t.Parallel()
-	script := dropIn(t, buildGeartrain(t))
+	gearmand := newDropIn(t, buildGeartrain(t))
 	addr := freeAddress(t)
-	_, port, err := net.SplitHostPort(addr)
+	host, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
-	p := start(t, exec.Command(script, "-p", port, "-L", "127.0.0.1", "-l", "none"))
+	p := start(t, gearmand.command("-L", host, "-p", port, "-l", "none"))
 	s := awaitListening(t, p, addr)
 	started, held := make(chan struct{}), make(chan struct{})
 	startWorker(t, s, map[string]gearman.HandlerFunc{"held": func(context.Context, *gearman.Job) ([]byte, error) {
@@ -147,10 +155,10 @@ func TestDropInDeliversWhatRuns(t *testing.T) {
 // A wrong option ends the command before anything is started.
 func TestDropInRefusesWhatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
-	script := dropIn(t, buildGeartrain(t))
-	p := start(t, exec.Command(script, "--no-such-option"))
+	gearmand := newDropIn(t, buildGeartrain(t))
+	p := start(t, gearmand.command("--no-such-option"))
 	require.NotZero(t, p.wait(t))
 	require.Contains(t, p.err.String(), "no-such-option")
-	require.Zero(t, start(t, exec.Command(script, "--check-args", "-p", "4730", "-t", "4")).wait(t))
-	require.Contains(t, run(t, exec.Command(script, "--version")), "gearmand")
+	require.Zero(t, start(t, gearmand.command("--check-args", "-p", "4730", "-t", "4")).wait(t))
+	require.Contains(t, run(t, gearmand.command("--version")), "gearmand")
 }

@@ -6,12 +6,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -53,9 +55,9 @@ func startGearmand(t *testing.T) jobServer {
 	t.Helper()
 	path := findGearmand(t, false)
 	addr := freeAddress(t)
-	_, port, err := net.SplitHostPort(addr)
+	host, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
-	return started(t, addr, exec.Command(path, "-L", "127.0.0.1", "-p", port, "-l", "none"))
+	return started(t, addr, exec.Command(path, "-L", host, "-p", port, "-l", "none"))
 }
 
 // startPerlGearmand runs the first server, in Perl.
@@ -63,9 +65,9 @@ func startPerlGearmand(t *testing.T) jobServer {
 	t.Helper()
 	path := findGearmand(t, true)
 	addr := freeAddress(t)
-	_, port, err := net.SplitHostPort(addr)
+	host, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
-	return started(t, addr, exec.Command(path, "-L", "127.0.0.1", "-p", port))
+	return started(t, addr, exec.Command(path, "-L", host, "-p", port))
 }
 
 func started(t *testing.T, addr string, cmd *exec.Cmd) jobServer {
@@ -110,10 +112,16 @@ func findGearmand(t *testing.T, script bool) string {
 	return ""
 }
 
-// freeAddress is one that was free a moment ago, for programs that cannot choose by themselves.
+// freeAddress is one that was free a moment ago, for programs that cannot choose by themselves. Where a machine
+// has many addresses of its own it is on one that nobody else uses, so that it stays free.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	host := "127.0.0.1"
+	if runtime.GOOS == "linux" {
+		id := os.Getpid()
+		host = fmt.Sprintf("127.%d.%d.%d", 1+id>>14%250, id>>7&127, 1+id&127)
+	}
+	ln, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	require.NoError(t, err)
 	require.NoError(t, ln.Close())
 	return ln.Addr().String()

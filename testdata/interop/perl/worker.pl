@@ -6,12 +6,20 @@ use warnings;
 use Gearman::Worker;
 
 my ($servers, $prefix) = @ARGV;
+
+# The library gives up a connection where the answer to GRAB_JOB takes half a second, as it may where the machine
+# is busy. The job that is just being handed to it counts as lost then, and the worker is unknown for a moment.
+{
+    no warnings 'redefine';
+    my $wait = \&Gearman::Util::wait_for_readability;
+    *Gearman::Util::wait_for_readability = sub { $wait->($_[0], 120) };
+}
+
 my $worker = Gearman::Worker->new(job_servers => [split /,/, $servers]);
 
-# held ends when somebody writes to the fifo that the payload names.
+# held ends when the file is there that the payload names.
 sub held {
-    open my $gate, '<', $_[0]->arg or die "gate: $!";
-    my $word = <$gate>;
+    select undef, undef, undef, 0.005 until -e $_[0]->arg;
     return $$;
 }
 
