@@ -49,7 +49,7 @@ func redirect(to string) http.HandlerFunc {
 
 func fetchPage(t *testing.T, f *Fetcher, base, path string, start ...string) Page {
 	t.Helper()
-	site := Site{Timeout: Duration(5 * time.Second), Robots: map[string]Robots{Host(base): {{Path: "/private/"}}}}
+	site := Site{Timeout: Duration(time.Minute), Robots: map[string]Robots{Host(base): {{Path: "/private/"}}}}
 	for _, path := range start {
 		site.Start = append(site.Start, Target{URL: base + path})
 	}
@@ -146,9 +146,13 @@ func TestFetchSlow(t *testing.T) {
 	page, err := f.Fetch(t.Context(), Request{URL: base + "/slow", Site: site})
 	require.NoError(t, err)
 	require.Equal(t, Page{URL: base + "/slow", Problem: ProblemTimeout}, page)
-	page, err = f.Fetch(t.Context(), Request{URL: base + "/slow/body", Site: site})
-	require.NoError(t, err)
-	require.Equal(t, Page{URL: base + "/slow/body", Status: 200, Problem: ProblemTimeout}, page)
+	for page.Status == 0 { // a busy machine does not come as far as the body in that time
+		site.Timeout *= 2
+		page, err = f.Fetch(t.Context(), Request{URL: base + "/slow/body", Site: site})
+		require.NoError(t, err)
+		require.Equal(t, Page{URL: base + "/slow/body", Status: page.Status, Problem: ProblemTimeout}, page)
+	}
+	require.Equal(t, 200, page.Status)
 }
 
 func TestFetchTriesAgain(t *testing.T) {
