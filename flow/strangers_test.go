@@ -59,9 +59,9 @@ func strangers() []stranger {
 		{"a negative number", `
   - {name: a, function: echo, for_each: "${{ 0 - 3 }}"}`, "", "failure failure", "for_each: -3 is no number of items"},
 		{"true", `
-  - {name: a, function: echo, for_each: "${{ params.yes }}"}`, "", "failure failure", "not a boolean"},
+  - {name: a, function: echo, for_each: "${{ params.nothing == nil }}"}`, "", "failure failure", "not a boolean"},
 		{"text", `
-  - {name: a, function: echo, for_each: "${{ params.word }}"}`, "", "failure failure", "want a list, a map or a whole number, not text"},
+  - {name: a, function: echo, for_each: "${{ toJSON(params.nothing) }}"}`, "", "failure failure", "want a list, a map or a whole number, not text"},
 		{"lists in lists in lists", `
   - {name: a, function: json, for_each: [[[1, 2], [3]], [], [[4]]], output: json}
   - {name: b, function: json, for_each: "${{ flatten(stages.a.results) }}", output: json}

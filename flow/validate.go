@@ -25,6 +25,7 @@ func (l *loader) validate() {
 		return
 	}
 	l.checkOrder()
+	l.checkValues()
 	for _, s := range l.stages {
 		l.checkIf(s)
 		l.checkKept(s)

@@ -155,6 +155,8 @@ func respelledMessage(message string) string {
 	switch {
 	case strings.HasPrefix(message, "unexpected token EOF"):
 		return "the expression ends too early"
+	case strings.HasPrefix(message, "interface conversion: ") && strings.HasSuffix(message, ", not bool"):
+		return "not, and, or and ? want true or false"
 	case strings.HasPrefix(message, "memory budget exceeded"):
 		return fmt.Sprintf("the expression makes lists of more than %d elements; let a job do it", maxExpressionElements)
 	case strings.HasPrefix(message, `unexpected token Operator(":")`):
