@@ -161,7 +161,8 @@ func TestPerlWithSeveralServers(t *testing.T) {
 }
 
 // A function with a timeout, and workers that do not know of it: the job goes to as many workers as
-// there are retries, their late results reach nobody, and they live on.
+// there are retries, their late results reach nobody, and they live on. That the workers stay connected is the
+// patience of perl/worker.pl: a job that a worker is given as it gives up its connection has no late result.
 func TestPerlWorkersSurviveTheirLateResults(t *testing.T) {
 	t.Parallel()
 	needsPerl(t)
