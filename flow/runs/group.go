@@ -24,7 +24,7 @@ const groupEvery = 100 * time.Millisecond
 //
 //	TakeTurn ──► group free? ──► max_runs? ──► turn ──► Release, or the end of the process
 //	               │ no: on_conflict
-//	               ├─ queue    waits
+//	               ├─ queue    waits, in the order of coming
 //	               ├─ replace  has the other cancelled, and waits
 //	               ├─ join     waits for its end, and takes its report: Joined
 //	               └─ skip     ErrHeld
@@ -63,9 +63,17 @@ func (s *State) TakeTurn(ctx context.Context, plan *flow.Plan, r *Record, say fu
 
 // takeGroup takes one of a group's places.
 func (s *State) takeGroup(ctx context.Context, t *Turn, group string, count int, conflict flow.Conflict, r *Record, say func(string)) error {
+	var line *ticket // nil: there is no line to stand in
+	if conflict == flow.QueueRun {
+		var err error
+		if line, err = s.line(group, r.ID, time.Now()); err != nil {
+			return err
+		}
+		defer line.leave() //nolint:errcheck // what stays is passed over
+	}
 	other := ""
 	for {
-		file, holder, err := s.tryPlace(group, count, r.ID)
+		file, holder, err := s.tryPlace(line, group, count, r.ID)
 		switch {
 		case err != nil:
 			return err
@@ -112,10 +120,16 @@ func (s *State) meet(ctx context.Context, conflict flow.Conflict, group, holder 
 	return nil
 }
 
-// tryPlace takes a place of the group, or says who has one.
-func (s *State) tryPlace(group string, count int, id string) (file *os.File, holder string, err error) {
+// tryPlace takes a place of the group, if it is this one's turn, or says who has one.
+func (s *State) tryPlace(line *ticket, group string, count int, id string) (file *os.File, holder string, err error) {
 	if err := s.root.MkdirAll("groups", 0o700); err != nil {
 		return nil, "", err
+	}
+	first := true
+	if line != nil {
+		if first, err = line.isFirst(time.Now()); err != nil {
+			return nil, "", err
+		}
 	}
 	sum := sha256.Sum256([]byte(group))
 	for i := range count {
@@ -124,7 +138,7 @@ func (s *State) tryPlace(group string, count int, id string) (file *os.File, hol
 		if err != nil {
 			return nil, "", err
 		}
-		if lockFile(file) != nil {
+		if !first || lockFile(file) != nil {
 			var held struct{ Run string }
 			if err := json.NewDecoder(file).Decode(&held); err == nil {
 				holder = held.Run
