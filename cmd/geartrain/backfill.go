@@ -39,8 +39,9 @@ that are complete are left alone, so an interrupted backfill is carried on by th
   stale     so did it, but the file has changed since; --stale runs these too
   failed    it ended otherwise
   missing   it was never begun, or not ended
+  placed    it was left to a runner just now, by --detach
 
-Exit code 0: all are complete; 1: some are not.`,
+Exit code 0: all are complete, or placed; 1: some are not.`,
 		Example: `  geartrain backfill nightly.yaml --from 2026-01-01 --to 2026-01-31
   geartrain backfill nightly.yaml --from 2026-01-01 --to 2026-01-31 --dry-run --json
   geartrain backfill nightly.yaml --from 2026-01-01 --to 2026-01-31 -S queue.example:4730 --max-runs 4`,
@@ -52,6 +53,7 @@ Exit code 0: all are complete; 1: some are not.`,
 	flags.StringVar(&b.to, "to", "", "the last time: a day, all of it, or a moment")
 	flags.IntVar(&b.maxRuns, "max-runs", 1, "so many runs at once")
 	flags.BoolVar(&b.stale, "stale", false, "run those again whose file has changed since")
+	flags.BoolVar(&b.run.detached, "detach", false, "leave the runs to a runner of the server, which says how many it drives at once")
 	flags.BoolVar(&b.dry, "dry-run", false, "only list them")
 	flags.BoolVar(&b.asJSON, "json", false, "print JSON")
 	b.run.servers.register(flags)
@@ -69,7 +71,7 @@ Exit code 0: all are complete; 1: some are not.`,
 type partition struct {
 	At     time.Time      `json:"at"`
 	Run    string         `json:"run"`
-	State  string         `json:"state"` // complete, stale, failed or missing
+	State  string         `json:"state"` // complete, stale, failed, missing or placed
 	Failed int            `json:"failed"`
 	Error  string         `json:"error,omitempty"`
 	Params map[string]any `json:"params"`
@@ -83,6 +85,11 @@ func (b *backfillCommand) backfill(ctx context.Context, file string) error {
 	plan, err := loadPlan(b.run.std, file)
 	if err != nil {
 		return err
+	}
+	if named := b.run.servers.named(); b.run.detached && len(named) == 0 {
+		if err := detachable(plan.Servers); err != nil {
+			return err
+		}
 	}
 	path, source, err := sourceOf(file)
 	if err != nil {
@@ -101,6 +108,8 @@ func (b *backfillCommand) backfill(ctx context.Context, file string) error {
 	stopped := error(nil)
 	if !b.dry {
 		stopped = b.make(ctx, file, path, all)
+	}
+	if !b.dry && !b.run.detached {
 		judge(state, all, source)
 	}
 	if err := b.print(all); err != nil {
@@ -205,6 +214,9 @@ func (b *backfillCommand) make(ctx context.Context, file, path string, all []par
 		running.Go(func() {
 			defer func() { <-places }()
 			err := b.one(ctx, file, path, p)
+			if err == nil && b.run.detached {
+				p.State, p.Failed, p.Error = "placed", 0, ""
+			}
 			if code := codeOf(err); code == exitInterrupted || code == exitTerminated || code == exitNoServer {
 				mu.Lock()
 				stopped = err
@@ -245,7 +257,7 @@ func (b *backfillCommand) print(all []partition) error {
 }
 
 func (b *backfillCommand) verdict(all []partition) error {
-	open := slices.DeleteFunc(slices.Clone(all), func(p partition) bool { return p.State == "complete" || p.State == "stale" })
+	open := slices.DeleteFunc(slices.Clone(all), func(p partition) bool { return slices.Contains([]string{"complete", "stale", "placed"}, p.State) })
 	if len(open) == 0 || b.dry {
 		return nil
 	}
