@@ -120,13 +120,8 @@ func (r *replay) segment(ctx context.Context, seg *segment, final bool) error {
 	if seg.headless && seg.first == 0 {
 		seg.first = s.seq + 1
 	}
-	if p := s.byNumber[uint32(seg.number-1)]; p != nil && s.seq+1 != seg.first && !p.hurt {
-		p.hurt = true
-		d := Damage{File: p.name, Offset: p.end, Reason: fmt.Sprintf("batches %d to %d are missing at the end", s.seq+1, seg.first-1)}
-		if d.Records = int(seg.first - s.seq - 1); d.Records < 0 {
-			d.Records, d.Reason = 0, fmt.Sprintf("%s begins with batch %d, which should follow %d", seg.name, seg.first, s.seq)
-		}
-		r.damage = append(r.damage, d)
+	if p := s.byNumber[uint32(seg.number-1)]; p != nil {
+		r.ends(p, seg.first-1)
 	}
 	if seg.scarred {
 		seg.hurt = true
@@ -150,16 +145,32 @@ func (r *replay) segment(ctx context.Context, seg *segment, final bool) error {
 	return nil
 }
 
+// ends says that the last batch of a segment should have been another one.
+func (r *replay) ends(seg *segment, with uint64) {
+	last, missing := len(r.damage)-1, int(with-r.s.seq)
+	switch {
+	case missing == 0:
+	case seg.hurt && last >= 0 && r.damage[last].File == seg.name:
+		r.damage[last].Records = max(r.damage[last].Records, missing)
+	case missing < 0:
+		seg.hurt = true
+		r.damage = append(r.damage, Damage{File: seg.name, Offset: seg.end,
+			Reason: fmt.Sprintf("it ends with batch %d, and the next file begins with %d", r.s.seq, with+1)})
+	default:
+		seg.hurt = true
+		r.damage = append(r.damage, Damage{File: seg.name, Offset: seg.end, Records: missing,
+			Reason: fmt.Sprintf("batches %d to %d are missing at the end", r.s.seq+1, with)})
+	}
+}
+
 // shortened: what the list says was synced is not at the end of the last segment.
 func (r *replay) shortened() {
 	s, n := r.s, len(r.s.segments)
 	if n == 0 || s.list.synced <= s.seq {
 		return
 	}
-	if seg := s.segments[n-1]; !seg.hurt && s.byNumber[s.highest] == seg {
-		seg.hurt = true
-		r.damage = append(r.damage, Damage{File: seg.name, Offset: seg.end, Records: int(s.list.synced - s.seq),
-			Reason: fmt.Sprintf("batches %d to %d are missing at the end", s.seq+1, s.list.synced)})
+	if seg := s.segments[n-1]; s.byNumber[s.highest] == seg { // else it is in one that is missing
+		r.ends(seg, s.list.synced)
 	}
 	s.seq, s.synced = s.list.synced, s.list.synced
 }

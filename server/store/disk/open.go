@@ -129,10 +129,13 @@ func (s *Store) missing() {
 		if s.byNumber[was.number] != nil || was.leaving {
 			continue
 		}
-		d := Damage{File: segmentName(uint64(was.number)), Records: 1, Reason: "the file is missing"}
-		if i+1 < len(s.list.segments) { // compacted ones between them are not missed: their batches are counted too
-			d.Records = max(1, int(s.list.segments[i+1].first-was.first))
+		next := s.list.synced + 1
+		if i+1 < len(s.list.segments) {
+			next = s.list.segments[i+1].first
 		}
-		s.astray = append(s.astray, d)
+		s.astray = append(s.astray, Damage{
+			File: segmentName(uint64(was.number)), Reason: "the file is missing",
+			Records: max(1, int(next-was.first)), // those that were removed between the two are not told apart
+		})
 	}
 }
