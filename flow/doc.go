@@ -1,5 +1,5 @@
-// Package flow is pipelines of task sets: written in Go or in YAML, both become one [Plan], and a
-// [Runner] runs it on Gearman job servers.
+// Package flow is pipelines of task sets: written in Go here, or in YAML (package form), both
+// become one [Plan], and a [Runner] runs it on Gearman job servers.
 //
 // # A stage is a task set
 //
@@ -46,7 +46,7 @@
 //
 // # Reading order
 //
-// dsl.go and options.go are the Go form, load.go begins the YAML form, plan.go is what both become.
+// dsl.go and options.go are the Go form, plan.go is what it and the YAML form become.
 // run.go is the life of a run, stage.go that of a stage; intake.go adds its jobs, answers.go takes what
 // becomes of them, order.go keeps their order, hooks.go is what is done at the end. commands.go is the
 // worker's side of run: and functions:.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
+	"github.com/geartrain/geartrain/flow/wording"
 	"github.com/geartrain/geartrain/gearman"
 )
 
@@ -167,7 +168,20 @@ func (s *Stage) priority(scope *expression.Scope) (gearman.Priority, error) {
 	if err != nil {
 		return s.Priority, err
 	}
-	return priorityOf(text)
+	return ParsePriority(text)
+}
+
+// ParsePriority reads low, normal and high.
+func ParsePriority(text string) (gearman.Priority, error) {
+	switch text {
+	case "low":
+		return gearman.Low, nil
+	case "normal":
+		return gearman.Normal, nil
+	case "high":
+		return gearman.High, nil
+	}
+	return gearman.Normal, fmt.Errorf("%q is no priority; it is low, normal or high", wording.Shorten(text, 40))
 }
 
 // evaluated is the value of a template, or otherwise when there is none.

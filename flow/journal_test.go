@@ -3,7 +3,6 @@ package flow
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"testing"
 
@@ -77,24 +76,20 @@ func (m *memoryJournal) outcomes(stage string) map[Outcome]int {
 	return counts
 }
 
-const journalled = `
-name: p
-params: {n: 5}
-stages:
-  - name: a
-    function: a
-    for_each: ${{ params.n }}
-    allow_failures: all
-  - name: b
-    function: b
-    for_each: ${{ stages.a.results }}
-on_success:
-  - function: told
-on_failure:
-  - function: told
-on_exit:
-  - function: told
-`
+// journalled is two stages, one after the other, and what is told at the end.
+func journalled(t *testing.T) *Plan {
+	t.Helper()
+	told := []Hook{{Function: "told"}}
+	return &Plan{
+		Name:   "p",
+		Params: []Param{{Name: "n", Type: Integer, Default: 5}},
+		Stages: []Stage{
+			{Name: "a", Function: "a", Input: Input{Kind: FromValue, Each: template(t, "${{ params.n }}")}, AllowFailures: Budget{All: true}},
+			{Name: "b", Function: "b", Needs: []string{"a"}, Input: Input{Kind: FromStages, From: []string{"a"}}},
+		},
+		Hooks: Hooks{Success: told, Failure: told, Exit: told},
+	}
+}
 
 // journalRun runs the plan on a journal; the handlers of a and b, and how often each function ran.
 func journalRun(t *testing.T, journal Journal, o RunOptions, fails map[string]bool) (report *Report, runs map[string]int, err error) {
@@ -113,11 +108,9 @@ func journalRun(t *testing.T, journal Journal, o RunOptions, fails map[string]bo
 		}
 	}
 	runner, _ := fakeRunner(map[string]handler{"a": do("a"), "b": do("b"), "told": do("told")})
-	plan, problems, err := Load("p.yaml", strings.NewReader(journalled))
-	require.NoError(t, err, "%v", problems)
 	o.Journal = journal
 	o.ID = "r1.x"
-	report, err = plan.Run(t.Context(), runner, o)
+	report, err = journalled(t).Run(t.Context(), runner, o)
 	return report, runs, err
 }
 
@@ -178,9 +171,7 @@ func TestCancelledStageBlocksWhatNeedsIt(t *testing.T) {
 		<-ctx.Done()
 		return "", context.Cause(ctx)
 	}, "told": func(context.Context, string) (string, error) { return "", nil }})
-	plan, _, err := Load("p.yaml", strings.NewReader(journalled))
-	require.NoError(t, err)
-	run, err := plan.Start(t.Context(), runner, RunOptions{})
+	run, err := journalled(t).Start(t.Context(), runner, RunOptions{})
 	require.NoError(t, err)
 	<-begun
 	_, err = run.CancelStage("c")

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/value"
@@ -75,7 +77,7 @@ func (s *Stage) setLimit(limit Limit, v any) (err error) {
 		if s.Rate != nil {
 			r = *s.Rate
 		}
-		r.Limit, r.Every, err = parseRate(text)
+		r.Limit, r.Every, err = ParseRate(text)
 		s.Rate = &r
 	case LimitTimeout:
 		if s.Timeout, err = expression.ParseDuration(text); err == nil && s.Timeout == 0 {
@@ -93,4 +95,20 @@ func parseCount(text string) (int, error) {
 		return 0, fmt.Errorf("%q is not a whole number of 1 or more", wording.Shorten(text, 40))
 	}
 	return n, nil
+}
+
+// ParseRate reads how many jobs may start in what time: 10/s, 600/m, 5/2h.
+func ParseRate(text string) (limit int, every time.Duration, err error) {
+	wrong := fmt.Errorf("%q is not a rate; write 10/s, 600/m or 100/h", wording.Shorten(text, 40))
+	count, unit, ok := strings.Cut(text, "/")
+	if limit, err = strconv.Atoi(count); !ok || err != nil || limit < 1 {
+		return 0, 0, wrong
+	}
+	if unit != "" && (unit[0] < '0' || unit[0] > '9') {
+		unit = "1" + unit
+	}
+	if every, err = expression.ParseDuration(unit); err != nil || every == 0 {
+		return 0, 0, wrong
+	}
+	return limit, every, nil
 }

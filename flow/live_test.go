@@ -18,14 +18,15 @@ import (
 
 	"github.com/geartrain/geartrain/flow"
 	"github.com/geartrain/geartrain/flow/flowtest"
+	"github.com/geartrain/geartrain/flow/form"
 	"github.com/geartrain/geartrain/gearman"
 )
 
 func load(t testing.TB, text string) *flow.Plan {
 	t.Helper()
-	plan, problems, err := flow.Load("p.yaml", strings.NewReader(text))
-	require.NoError(t, err, "%v", problems)
-	return plan
+	read, err := form.Load("p.yaml", strings.NewReader(text))
+	require.NoError(t, err)
+	return read.Plan
 }
 
 func TestRetryJoinsTheJobThatStillRuns(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/geartrain/geartrain/flow/expression"
+	"github.com/geartrain/geartrain/flow/sources"
 	"github.com/geartrain/geartrain/gearman"
 )
 
@@ -35,7 +36,7 @@ func Sources(folder string, files ...string) StageOption {
 	for _, name := range files {
 		t := mustCompile("sources", name, itemContexts()...)
 		if t.IsConstant() {
-			if err := checkSourcePath(name); err != nil {
+			if err := sources.Check(name); err != nil {
 				panic(fmt.Errorf("Sources: %w", err))
 			}
 		}

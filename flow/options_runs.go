@@ -9,11 +9,11 @@ import (
 // ScheduledBy says when runs are due. A cron line or a time zone that makes no sense panics.
 func ScheduledBy(s Schedule) DefineOption {
 	for _, line := range s.Cron {
-		if _, err := parseCron(line); err != nil {
+		if err := CheckCron(line); err != nil {
 			panic(fmt.Errorf("ScheduledBy: %w", err))
 		}
 	}
-	if err := checkTimezone(s.Timezone); err != nil {
+	if err := CheckTimezone(s.Timezone); err != nil {
 		panic(fmt.Errorf("ScheduledBy: %w", err))
 	}
 	return func(p *Plan) { p.Schedule = &s }

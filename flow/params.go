@@ -82,7 +82,7 @@ func (p *Param) value(given map[string]string, scope *expression.Scope) (any, er
 		if err != nil {
 			return nil, err
 		}
-		return v, p.check(v)
+		return v, p.Check(v)
 	}
 	if p.Required {
 		return nil, fmt.Errorf("the parameter %q is required%s", p.Name, p.allowed())
@@ -95,7 +95,7 @@ func (p *Param) value(given map[string]string, scope *expression.Scope) (any, er
 	if err != nil {
 		return nil, fmt.Errorf("default of the parameter %q: %w", p.Name, err)
 	}
-	return v, p.check(v)
+	return v, p.Check(v)
 }
 
 // parse reads text as the parameter's type. Whether the value is allowed is for check.
@@ -127,7 +127,7 @@ func commaList(text string) []any {
 }
 
 // check reports whether a value is of the parameter's type and allowed.
-func (p *Param) check(v any) error {
+func (p *Param) Check(v any) error {
 	if !p.hasType(v) {
 		return p.wrong(v)
 	}

@@ -1,10 +1,12 @@
-package flow
+package flow_test
 
 import (
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/geartrain/geartrain/flow"
 )
 
 const paramsFile = `
@@ -24,16 +26,16 @@ stages: [{name: s, function: f}]
 
 func TestParseParams(t *testing.T) {
 	t.Parallel()
-	plan := loadText(t, paramsFile)
+	plan := load(t, paramsFile)
 	at := time.Date(2026, 3, 1, 2, 30, 0, 0, time.UTC)
-	values, err := ParseParams(plan, map[string]string{"seed": "http://e.org/", "names": "x, y", "share": "1", "more": `{"a":[1]}`}, at)
+	values, err := flow.ParseParams(plan, map[string]string{"seed": "http://e.org/", "names": "x, y", "share": "1", "more": `{"a":[1]}`}, at)
 	require.NoError(t, err)
 	require.Equal(t, map[string]any{
 		"seed": "http://e.org/", "depth": 3, "share": 1, "full": false, "mode": "fast", "names": []any{"x", "y"},
 		"more": map[string]any{"a": []any{1}}, "day": "2026-02-28", "wait": "5m",
 	}, values)
 
-	values, err = ParseParams(plan, map[string]string{"seed": "http://e.org/", "names": `["1",2]`, "full": "true", "day": "2026-01-01"}, at)
+	values, err = flow.ParseParams(plan, map[string]string{"seed": "http://e.org/", "names": `["1",2]`, "full": "true", "day": "2026-01-01"}, at)
 	require.NoError(t, err)
 	require.Equal(t, []any{"1", 2}, values["names"])
 	require.Equal(t, true, values["full"])
@@ -43,11 +45,11 @@ func TestParseParams(t *testing.T) {
 
 func TestParseParamsReportsAll(t *testing.T) {
 	t.Parallel()
-	plan := loadText(t, paramsFile)
-	_, err := ParseParams(plan, map[string]string{
+	plan := load(t, paramsFile)
+	_, err := flow.ParseParams(plan, map[string]string{
 		"depth": "10", "share": "x", "full": "yes", "mode": "medium", "more": "[]", "day": "tomorrow", "wait": "5", "naems": "a", "zzz": "",
 	}, time.Time{})
-	var wrong *ParamError
+	var wrong *flow.ParamError
 	require.ErrorAs(t, err, &wrong)
 	var messages []string
 	for _, p := range wrong.Problems {

@@ -72,7 +72,7 @@ func (b *builder) check(i int, s Stage) {
 	if s.Function == "" {
 		panic(fmt.Errorf("stage %d has no function", i+1))
 	}
-	if !validName.MatchString(s.Name) {
+	if !IsName(s.Name) {
 		panic(fmt.Errorf("a stage cannot be named %q; give it another flow.Name, of letters, digits, - and _", s.Name))
 	}
 	if before(s.Name) {

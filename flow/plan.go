@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"regexp"
 	"time"
 
 	"github.com/geartrain/geartrain/flow/expression"
@@ -25,9 +26,13 @@ type Plan struct {
 	Schedule    *Schedule    // when runs are due. Nil: when somebody starts one
 	MaxRuns     int          // of this pipeline at once. Zero: no bound
 	Concurrency *Concurrency // runs that must not be driven at once. Nil: all may
-
-	needs *needs // of a file; for CheckServer
 }
+
+// IsName reports whether a text may be the name of a stage, a parameter or a pipeline: it stands in function
+// names, paths and expressions.
+func IsName(text string) bool { return validName.MatchString(text) }
+
+var validName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 
 // Param is a value that a run is given.
 type Param struct {

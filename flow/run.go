@@ -155,7 +155,7 @@ func (r *Run) param(p *Param, given map[string]any) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the parameter %q: %w", p.Name, err)
 	}
-	return v, p.check(v)
+	return v, p.Check(v)
 }
 
 // resolveEnv evaluates the pipeline's env for the expressions that use it. What depends on a stage or an

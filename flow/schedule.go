@@ -89,6 +89,12 @@ func firstAt(wall time.Time, zone *time.Location) time.Time {
 	return at
 }
 
+// CheckCron says why a text cannot be a line of [Schedule].Cron.
+func CheckCron(line string) error {
+	_, err := parseCron(line)
+	return err
+}
+
 // parseCron reads the five fields. A zone has a key of its own, and @every counts from whenever the
 // program was started, so neither is a part of it.
 func parseCron(line string) (cron.Schedule, error) {
@@ -112,8 +118,8 @@ func parseCron(line string) (cron.Schedule, error) {
 	return times, nil
 }
 
-// checkTimezone: Local would be another zone on each machine.
-func checkTimezone(name string) error {
+// CheckTimezone says why a name cannot be the zone of a [Schedule]: Local would be another zone on each machine.
+func CheckTimezone(name string) error {
 	if name == "Local" {
 		return errors.New(`"Local" is another time zone on each machine; write its name, such as Europe/Berlin`)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/geartrain/geartrain/flow"
 	"github.com/geartrain/geartrain/flow/cassette"
 	"github.com/geartrain/geartrain/flow/flowtest"
+	"github.com/geartrain/geartrain/flow/form"
 	"github.com/geartrain/geartrain/gearman"
 )
 
@@ -201,9 +202,9 @@ func TestStrangers(t *testing.T) {
 
 func (s stranger) plan(t *testing.T) *flow.Plan {
 	source := "name: p\nparams:\n  nothing: {type: list}\n  half: 0.5\n  yes: true\n  word: x\n  zeros: [" + strings.Repeat("z,", 99) + "z]\nstages:" + s.yaml + "\n"
-	plan, _, err := flow.Load("p.yaml", strings.NewReader(source))
+	file, err := form.Load("p.yaml", strings.NewReader(source))
 	require.NoError(t, err)
-	return plan
+	return file.Plan
 }
 
 func (s stranger) run(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"github.com/geartrain/geartrain/flow"
 	"github.com/geartrain/geartrain/flow/expression"
 	"github.com/geartrain/geartrain/flow/flowtest"
+	"github.com/geartrain/geartrain/flow/form"
 )
 
 // runFiles writes files into a folder and runs the first of them.
@@ -27,9 +28,9 @@ func loadFiles(t *testing.T, dir string, files map[string]string) *flow.Plan {
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 	}
-	plan, _, err := flow.LoadFile(filepath.Join(dir, "main.yaml"))
+	file, err := form.LoadFile(filepath.Join(dir, "main.yaml"))
 	require.NoError(t, err)
-	return plan
+	return file.Plan
 }
 
 func TestUnlikeTasksOfOneStage(t *testing.T) {
@@ -243,9 +244,8 @@ func TestLinkOutOfTheFolderIsNoSource(t *testing.T) {
 	require.NoError(t, os.WriteFile(secret, []byte("x"), 0o600))
 	require.NoError(t, os.Symlink(secret, filepath.Join(dir, "link")))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.yaml"), []byte("name: p\nstages: [{name: a, run: echo, sources: [link]}]"), 0o600))
-	_, problems, err := flow.LoadFile(filepath.Join(dir, "main.yaml"))
-	require.Error(t, err)
-	require.Contains(t, err.Error(), "escapes", "%v", problems)
+	_, err := form.LoadFile(filepath.Join(dir, "main.yaml"))
+	require.ErrorContains(t, err, "escapes")
 }
 
 func TestResultsInTheOrderOfArrival(t *testing.T) {

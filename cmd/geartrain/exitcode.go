@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/form"
 	"github.com/geartrain/geartrain/gearman"
 )
 
@@ -57,7 +58,7 @@ func errorText(err error) string {
 // codeOf decides the exit code of an error, here and nowhere else.
 func codeOf(err error) exitCode {
 	var coded *codedError
-	var invalid *flow.ValidationError
+	var invalid *form.Error
 	var params *flow.ParamError
 	var server *gearman.ServerError
 	switch {

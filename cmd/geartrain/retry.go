@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/form"
 	"github.com/geartrain/geartrain/flow/runs"
 )
 
@@ -108,8 +109,11 @@ func (r *retryCommand) load(kept *runs.Run, k *keeper) (*flow.Plan, error) {
 		return nil, err
 	}
 	k.source = source
-	plan, _, err := flow.Load(file, bytes.NewReader(source))
-	return plan, err
+	read, err := form.Load(file, bytes.NewReader(source))
+	if err != nil {
+		return nil, err
+	}
+	return read.Plan, nil
 }
 
 // choose says which stages run in any case, and cuts off what is not to run.

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/form"
 	"github.com/geartrain/geartrain/flow/runs"
 )
 
@@ -123,12 +124,12 @@ func (l *lookCommand) schedules() error {
 
 func (l *lookCommand) scheduleEntry(state *runs.State, s runs.Schedule) scheduleEntry {
 	e := scheduleEntry{Schedule: s}
-	plan, _, err := flow.LoadFile(s.File)
-	if err == nil && plan.Schedule == nil {
+	file, err := form.LoadFile(s.File)
+	if err == nil && file.Plan.Schedule == nil {
 		err = errors.New("the file has no schedule any more")
 	}
 	if err == nil {
-		e.Next, err = plan.Schedule.Next(time.Now())
+		e.Next, err = file.Plan.Schedule.Next(time.Now())
 	}
 	if err != nil {
 		e.Error = err.Error()

@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/form"
 )
 
 func newSchemaCommand(std *streams) *cobra.Command {
@@ -16,7 +16,7 @@ knows the keys, what they are for and what they take; whether a file is valid on
   # yaml-language-server: $schema=pipeline.schema.json      (the first line of a pipeline file)`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			text, err := flow.Schema()
+			text, err := form.Schema()
 			if err != nil {
 				return err
 			}

@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/form"
+	"github.com/geartrain/geartrain/flow/form/document"
 )
 
 func newValidateCommand(std *streams, logging *logFlags) *cobra.Command {
@@ -42,17 +44,17 @@ func validate(ctx context.Context, std *streams, names []string, format string, 
 	if format != "text" && format != "json" && format != "github" {
 		return usageError("--format %q: it is text, json or github", format)
 	}
-	all := []flow.Problem{}
+	all := []document.Problem{}
 	var unreadable error
 	for _, name := range names {
-		plan, problems, err := readPlan(std, name)
+		file, problems, err := readFile(std, name)
 		all = append(all, problems...)
-		if plan != nil {
-			more, err := server.check(ctx, plan)
+		if file != nil {
+			more, err := server.check(ctx, file)
 			all = append(all, more...)
 			unreadable = errors.Join(unreadable, err)
 		}
-		var invalid *flow.ValidationError
+		var invalid *form.Error
 		if err != nil && !errors.As(err, &invalid) {
 			unreadable = errors.Join(unreadable, err)
 		}
@@ -72,7 +74,7 @@ func validate(ctx context.Context, std *streams, names []string, format string, 
 }
 
 // writeProblems writes the list that was asked for: it is the result, so to standard output.
-func writeProblems(std *streams, problems []flow.Problem, format string) error {
+func writeProblems(std *streams, problems []document.Problem, format string) error {
 	switch format {
 	case "json":
 		return json.NewEncoder(std.out).Encode(problems)
@@ -90,21 +92,20 @@ func writeProblems(std *streams, problems []flow.Problem, format string) error {
 		}
 		return nil
 	}
-	return flow.WriteProblems(std.out, problems)
+	return document.WriteProblems(std.out, problems)
 }
 
-// readPlan reads a pipeline file, or standard input for "-". The problems are all there are, warnings
-// among them; the error is a *[flow.ValidationError], or says why the file is not readable.
-func readPlan(std *streams, name string) (*flow.Plan, []flow.Problem, error) {
-	var plan *flow.Plan
-	var warnings []flow.Problem
+// readFile reads a pipeline file, or standard input for "-". The problems are all there are, warnings
+// among them; the error is a *[form.Error], or says why the file is not readable.
+func readFile(std *streams, name string) (*form.File, []document.Problem, error) {
+	var file *form.File
 	var err error
 	if name == "-" {
-		plan, warnings, err = flow.Load("standard input", std.in)
+		file, err = form.Load("standard input", std.in)
 	} else {
-		plan, warnings, err = flow.LoadFile(name)
+		file, err = form.LoadFile(name)
 	}
-	var invalid *flow.ValidationError
+	var invalid *form.Error
 	switch {
 	case errors.As(err, &invalid):
 		return nil, invalid.Problems, err
@@ -115,18 +116,21 @@ func readPlan(std *streams, name string) (*flow.Plan, []flow.Problem, error) {
 		}
 		return nil, nil, &codedError{exitNoServer, err}
 	}
-	return plan, warnings, nil
+	return file, file.Warnings, nil
 }
 
-// loadPlan is readPlan for commands that go on with the plan: they say all problems on standard error.
+// loadPlan is readFile for commands that go on with the plan: they say all problems on standard error.
 func loadPlan(std *streams, name string) (*flow.Plan, error) {
-	plan, problems, err := readPlan(std, name)
-	if writeErr := flow.WriteProblems(std.err, problems); writeErr != nil {
+	file, problems, err := readFile(std, name)
+	if writeErr := document.WriteProblems(std.err, problems); writeErr != nil {
 		return nil, writeErr
 	}
-	var invalid *flow.ValidationError
+	var invalid *form.Error
 	if errors.As(err, &invalid) {
 		return nil, &codedError{exitInvalid, fmt.Errorf("%s is not valid; nothing was run", name)}
 	}
-	return plan, err
+	if err != nil {
+		return nil, err
+	}
+	return file.Plan, nil
 }

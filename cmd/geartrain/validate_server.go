@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/form"
+	"github.com/geartrain/geartrain/flow/form/document"
 	"github.com/geartrain/geartrain/gearman"
 )
 
@@ -19,11 +20,11 @@ type serverCheck struct {
 	logging *logFlags
 	servers []string // none: nobody is asked
 
-	facts *flow.ServerFacts
+	facts *form.ServerFacts
 }
 
-// check finds what a plan asks of the servers that they do not have.
-func (c *serverCheck) check(ctx context.Context, plan *flow.Plan) ([]flow.Problem, error) {
+// check finds what a file asks of the servers that they do not have.
+func (c *serverCheck) check(ctx context.Context, file *form.File) ([]document.Problem, error) {
 	if len(c.servers) == 0 {
 		return nil, nil
 	}
@@ -34,11 +35,11 @@ func (c *serverCheck) check(ctx context.Context, plan *flow.Plan) ([]flow.Proble
 		}
 		c.facts = facts
 	}
-	return plan.CheckServer(*c.facts), nil
+	return file.CheckServer(*c.facts), nil
 }
 
 // ask gives what all servers together offer: a function that one has, and a guarantee that all give.
-func (c *serverCheck) ask(ctx context.Context) (*flow.ServerFacts, error) {
+func (c *serverCheck) ask(ctx context.Context) (*form.ServerFacts, error) {
 	ctx, cancel := context.WithTimeout(ctx, serverCheckTime)
 	defer cancel()
 	client, err := newClient(c.std, c.logging, c.servers)
@@ -49,7 +50,7 @@ func (c *serverCheck) ask(ctx context.Context) (*flow.ServerFacts, error) {
 	if err := errors.Join(err, client.Close()); err != nil {
 		return nil, err
 	}
-	facts := &flow.ServerFacts{Retention: true, Cancel: true, Late: true}
+	facts := &form.ServerFacts{Retention: true, Cancel: true, Late: true}
 	for _, g := range guarantees {
 		facts.Retention = facts.Retention && (g.Retention == gearman.Yes || g.Extension)
 		facts.Cancel = facts.Cancel && g.Cancel == gearman.Yes
@@ -64,7 +65,7 @@ func (c *serverCheck) ask(ctx context.Context) (*flow.ServerFacts, error) {
 }
 
 // offered adds the functions that workers of a server offer.
-func offered(ctx context.Context, server string, facts *flow.ServerFacts) error {
+func offered(ctx context.Context, server string, facts *form.ServerFacts) error {
 	admin, err := gearman.DialAdmin(ctx, gearman.AdminConfig{Server: server})
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/form"
 	"github.com/geartrain/geartrain/flow/runs"
 )
 
@@ -64,7 +65,7 @@ func (l *lookCommand) reasons(ctx context.Context, run *runs.Run) ([]runs.Reason
 	if err != nil {
 		return nil, err
 	}
-	plan, _, err := flow.Load("pipeline.yaml", bytes.NewReader(source))
+	file, err := form.Load("pipeline.yaml", bytes.NewReader(source))
 	if err != nil {
 		return nil, fmt.Errorf("the file that the run was started with: %w", err)
 	}
@@ -74,7 +75,7 @@ func (l *lookCommand) reasons(ctx context.Context, run *runs.Run) ([]runs.Reason
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	reasons, err := runs.Why(ctx, run.Record.RunsOn, plan, stages)
+	reasons, err := runs.Why(ctx, run.Record.RunsOn, file.Plan, stages)
 	if err != nil {
 		return nil, &codedError{exitNoServer, fmt.Errorf("the job servers of the run cannot be asked: %w", err)}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/form"
 )
 
 const everything = `
@@ -60,9 +61,9 @@ on_exit:
 
 func load(t testing.TB, source string) *flow.Plan {
 	t.Helper()
-	p, _, err := flow.Load("test.yaml", strings.NewReader(source))
+	file, err := form.Load("test.yaml", strings.NewReader(source))
 	require.NoError(t, err)
-	return p
+	return file.Plan
 }
 
 // TestGolden holds the pictures to testdata; UPDATE_GOLDEN=1 writes them anew.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/geartrain/geartrain/flow"
 	"github.com/geartrain/geartrain/flow/flowtest"
+	"github.com/geartrain/geartrain/flow/form"
 	"github.com/geartrain/geartrain/gearman"
 )
 
@@ -66,7 +67,7 @@ func TestTimeoutsTakeNoTimeInABubble(t *testing.T) {
 
 func TestRunAPlanWithCommands(t *testing.T) {
 	t.Parallel()
-	plan, _, err := flow.Load("p.yaml", strings.NewReader(`
+	file, err := form.Load("p.yaml", strings.NewReader(`
 name: p
 params:
   names: [Ada, Grace]
@@ -79,7 +80,7 @@ stages:
     stdin: ${{ join(stages.greet.results, '\n') }}
 `))
 	require.NoError(t, err)
-	out, report, err := flowtest.RunPlan(t, plan, nil)
+	out, report, err := flowtest.RunPlan(t, file.Plan, nil)
 	require.NoError(t, err)
 	require.Equal(t, "Hello, Grace\nHello, Ada\n", out)
 	require.Equal(t, flow.Success, report.Status)

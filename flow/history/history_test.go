@@ -13,6 +13,7 @@ import (
 
 	"github.com/geartrain/geartrain/flow"
 	"github.com/geartrain/geartrain/flow/flowtest"
+	"github.com/geartrain/geartrain/flow/form"
 	"github.com/geartrain/geartrain/flow/runs"
 	"github.com/geartrain/geartrain/gearman"
 )
@@ -45,8 +46,9 @@ func newLab(t *testing.T) *lab {
 // run runs a file on a day of January.
 func (l *lab) run(source string, day int, params map[string]string) *runs.Run {
 	l.t.Helper()
-	plan, _, err := flow.Load("p.yaml", strings.NewReader(source))
+	file, err := form.Load("p.yaml", strings.NewReader(source))
 	require.NoError(l.t, err)
+	plan := file.Plan
 	at := time.Date(2026, 1, day, 0, 0, 0, 0, time.UTC)
 	given, err := flow.ParseParams(plan, params, at)
 	require.NoError(l.t, err)
@@ -200,17 +202,17 @@ func TestPaces(t *testing.T) {
 	require.Equal(t, r.Record.ID, paces["each"].Run)
 	require.Positive(t, paces["each"].Took)
 
-	plan, _, err := flow.Load("p.yaml", strings.NewReader(list))
+	file, err := form.Load("p.yaml", strings.NewReader(list))
 	require.NoError(t, err)
 	f := &flow.Forecast{Stages: []flow.StageForecast{
 		{Stage: "each", Kind: flow.ForeseenJobs, New: 6},
 		{Stage: "all", Kind: flow.ForeseenLater, After: []string{"each"}},
 	}}
 	fixed := map[string]Pace{"each": {Jobs: 3, Took: 3 * time.Second}, "all": {Jobs: 1, Took: time.Second}}
-	total, stages, known := Expected(plan, f, fixed)
+	total, stages, known := Expected(file.Plan, f, fixed)
 	require.True(t, known)
 	require.Equal(t, 6*time.Second, stages["each"])
 	require.Equal(t, 7*time.Second, total, "one after the other")
-	_, _, known = Expected(plan, f, nil)
+	_, _, known = Expected(file.Plan, f, nil)
 	require.False(t, known)
 }

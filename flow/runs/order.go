@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/form"
 	"github.com/geartrain/geartrain/gearman"
 )
 
@@ -119,9 +120,14 @@ func readOrder(payload []byte) (*Order, *flow.Plan, error) {
 // are found.
 func (o *Order) load() (*flow.Plan, error) {
 	if text, err := os.ReadFile(o.File); err == nil && o.File != "" && string(text) == o.Source {
-		plan, _, err := flow.LoadFile(o.File)
-		return plan, err
+		return planOf(form.LoadFile(o.File))
 	}
-	plan, _, err := flow.Load(o.File, bytes.NewReader([]byte(o.Source)))
-	return plan, err
+	return planOf(form.Load(o.File, bytes.NewReader([]byte(o.Source))))
+}
+
+func planOf(file *form.File, err error) (*flow.Plan, error) {
+	if err != nil {
+		return nil, err
+	}
+	return file.Plan, nil
 }

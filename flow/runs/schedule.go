@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/form"
 )
 
 // ErrNoSchedule: there is no schedule of that name.
@@ -159,11 +160,14 @@ func (e *Schedule) load() ([]byte, *flow.Plan, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	plan, _, err := flow.LoadFile(e.File)
-	if err == nil && plan.Schedule == nil {
-		err = fmt.Errorf("%s has no schedule any more", e.File)
+	file, err := form.LoadFile(e.File)
+	if err != nil {
+		return nil, nil, err
 	}
-	return source, plan, err
+	if file.Plan.Schedule == nil {
+		return nil, nil, fmt.Errorf("%s has no schedule any more", e.File)
+	}
+	return source, file.Plan, nil
 }
 
 // DueTimes are the times after seen, and until now, at which runs are due, as far as they are still to be made

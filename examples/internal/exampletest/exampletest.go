@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/form"
 	"github.com/geartrain/geartrain/gearman"
 	"github.com/geartrain/geartrain/server/servertest"
 )
@@ -21,9 +22,10 @@ import (
 // must end well, and the file must be free of problems and warnings.
 func RunFile(t *testing.T, file string, params map[string]string) string {
 	t.Helper()
-	plan, problems, err := flow.LoadFile(file)
+	read, err := form.LoadFile(file)
 	require.NoError(t, err)
-	require.Empty(t, problems)
+	require.Empty(t, read.Warnings)
+	plan := read.Plan
 	values, err := flow.ParseParams(plan, params, time.Now())
 	require.NoError(t, err)
 	secrets, err := flow.ReadSecrets(plan, os.LookupEnv)
