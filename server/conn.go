@@ -42,15 +42,17 @@ type conn struct {
 	turn    turn
 	full    bool // the last read brought all that it could
 	reader  *protocol.Reader
-	body    []byte     // memory of the large packet that the reader is at
-	read    int64      // bytes so far
-	told    int64      // the part of read that is in the counters
-	charged int        // bytes of reader's buffer in the memory budget
-	known   bool       // has asked for or offered work
-	half    bool       // part of a packet is there, and a deadline is set for the rest
-	halfAt  int64      // read at that moment
-	timed   bool       // any deadline is set
-	tasks   bool       // has asked for protocol.OptionTasks
+	body    []byte // memory of the large packet that the reader is at
+	read    int64  // bytes so far
+	told    int64  // the part of read that is in the counters
+	charged int    // bytes of reader's buffer in the memory budget
+	known   bool   // has asked for or offered work
+	half    bool   // part of a packet is there, and a deadline is set for the rest
+	halfAt  int64  // read at that moment
+	timed   bool   // any deadline is set
+	tasks   bool   // has asked for protocol.OptionTasks
+	grabs   bool   // a grab for detail was not answered yet, see [round]
+	detail  queue.Detail
 	reads   []store.ID // bodies to be read after the turn
 }
 
@@ -190,6 +192,7 @@ func (c *conn) dispatch() error {
 	c.half = false
 	c.turn.refusable = false
 	c.turn.begin()
+	c.answerGrab(&c.turn)
 	for {
 		if c.turn.loading && ok && !answersEarly(p.Type) {
 			c.waitLoaded()
@@ -276,6 +279,7 @@ func (c *conn) linger() {
 
 // end takes the peer out of the queue, gives it what is still in its outbox, and closes.
 func (c *conn) end() {
+	c.grabs = false
 	c.waitHeld(lastWords)
 	c.turn.begin()
 	c.turn.apply(&queue.Leave{Peer: c.id})

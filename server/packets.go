@@ -164,7 +164,31 @@ func (c *conn) grab(d queue.Detail) {
 		t.send(c, protocol.NoJob, nil, false)
 		return
 	}
-	t.event.grab = queue.Grab{Peer: c.id, Detail: d}
+	t.event.grab = queue.Grab{Peer: c.id, Detail: d, Later: c.mayAnswerLater()}
+	t.apply(&t.event.grab)
+	if t.event.grab.Later && t.state.Coming(c.id) {
+		c.grabs, c.detail = true, d
+		t.round.grabbers = append(t.round.grabbers, c)
+	}
+}
+
+// mayAnswerLater reports whether a grab in vain may be tried again before it is answered. Payloads that
+// are in the store would have to be fetched then.
+func (c *conn) mayAnswerLater() bool {
+	return c.turn.round != nil && c.turn.store == nil && !c.reader.Pending()
+}
+
+// answerGrab answers the grab that was not answered yet, if there is one, in turn t.
+func (c *conn) answerGrab(t *turn) {
+	if !c.grabs {
+		return
+	}
+	c.grabs = false
+	if t.draining != nil {
+		t.send(c, protocol.NoJob, nil, false)
+		return
+	}
+	t.event.grab = queue.Grab{Peer: c.id, Detail: c.detail}
 	t.apply(&t.event.grab)
 }
 

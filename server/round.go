@@ -3,6 +3,7 @@ package server
 import (
 	"net"
 	"os"
+	"slices"
 
 	"github.com/geartrain/geartrain/server/poll"
 )
@@ -16,12 +17,17 @@ import (
 //	            │                                                      handed over the lead
 //	            └ mayWait: the same is done at once, and the lead is handed over, before a connection
 //	              waits for anything
+//
+// A grab for which there is no job is answered at the end of the next round, which begins at once: most
+// often a job has come by then, and a NO_JOB, a PRE_SLEEP, a NOOP and another grab are saved.
 type round struct {
-	lead    *poll.Lead
-	touched []*conn // the peers of the turns, some of them more than once
-	owners  []*conn // whose turns they were
-	write   bool    // one of the turns has become the writer
-	turn    turn    // for the commit
+	lead     *poll.Lead
+	touched  []*conn // the peers of the turns, some of them more than once
+	owners   []*conn // whose turns they were
+	write    bool    // one of the turns has become the writer
+	grabbers []*conn // whose grabs are to be answered, the oldest first
+	old      int     // how many of them are of the round before
+	turn     turn    // for the commit
 }
 
 // maxSteps is how often a connection that brings more and more is read in one round.
@@ -72,19 +78,38 @@ func (r *round) take(t *turn, write bool) {
 }
 
 // End sends, and commits.
-func (r *round) End() {
+func (r *round) End() (again bool) {
+	r.answer(r.old)
+	r.old = len(r.grabbers)
 	r.flush()
 	if !r.write {
-		return
+		return r.old > 0
 	}
 	r.write = false
 	if r.turn.isSmall() {
+		r.answer(len(r.grabbers))
 		r.lead.HandOver()
 		if !r.turn.commitBatch() {
-			return
+			return false
 		}
 	}
 	r.turn.handOn()
+	return r.old > 0
+}
+
+// answer answers the first n grabbers.
+func (r *round) answer(n int) {
+	if n == 0 {
+		return
+	}
+	t := &r.turn
+	t.begin()
+	for _, c := range r.grabbers[:n] {
+		c.answerGrab(t)
+	}
+	t.end()
+	r.grabbers = slices.Delete(r.grabbers, 0, n)
+	r.old = 0
 }
 
 // flush is [turn.flush] for all turns of the round.
@@ -107,6 +132,7 @@ func (c *conn) mayWait() {
 		return
 	}
 	c.turn.round = nil
+	r.answer(len(r.grabbers))
 	r.flush()
 	if r.write {
 		r.write = false

@@ -148,3 +148,53 @@ func (p *peer) repeat() {
 		}
 	}
 }
+
+// A grab for which there is no job may be answered a little later, but before all that follows it.
+func TestGrabIsAnsweredInItsTurn(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t)
+	wk, client := worker(t, s, "f"), dial(t, s)
+	for range 200 {
+		wk.send(protocol.GrabJob)
+		wk.send(protocol.EchoReq, "behind")
+		wk.expect(protocol.NoJob)
+		wk.expect(protocol.EchoRes, "behind")
+	}
+	for range 200 {
+		wk.send(protocol.GrabJob)
+		h := client.submit("f", "", "x")
+		typ, _ := wk.receive()
+		if typ == protocol.NoJob {
+			wk.send(protocol.PreSleep)
+			wk.expect(protocol.Noop)
+			wk.send(protocol.GrabJob)
+			typ, _ = wk.receive()
+		}
+		require.Equal(t, protocol.JobAssign, typ)
+		wk.send(protocol.WorkComplete, h, "y")
+		client.expect(protocol.WorkComplete, h)
+	}
+}
+
+// A worker that leaves before its grab is answered takes nothing
+// with it.
+func TestGrabOfAWorkerThatLeaves(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t)
+	other, client := worker(t, s, "f"), dial(t, s)
+	other.send(protocol.PreSleep)
+	other.echo()
+	for range 50 {
+		wk := worker(t, s, "f")
+		wk.send(protocol.GrabJob)
+		require.NoError(t, wk.Close())
+		h := client.submit("f", "", "x")
+		other.expect(protocol.Noop)
+		other.send(protocol.GrabJob)
+		other.expect(protocol.JobAssign, h)
+		other.send(protocol.WorkComplete, h, "y")
+		client.expect(protocol.WorkComplete, h)
+		other.send(protocol.PreSleep)
+		other.echo()
+	}
+}

@@ -36,6 +36,7 @@ type Server interface {
 	Serve(s *Socket, e Event)
 
 	// End is called when all sockets that were ready have been served. It must not wait for anything
-	// unless [Lead.HandOver] was called before.
-	End()
+	// unless [Lead.HandOver] was called before. again: End is to be called again at once, after those
+	// that are ready by then.
+	End() (again bool)
 }

@@ -113,8 +113,13 @@ func (l *Lead) Leave(s *Socket) {
 }
 
 func (l *Lead) run() {
+	again := false
 	for !l.over {
-		n, err := unix.EpollWait(l.poller.epoll, l.events[:], l.poller.patience())
+		wait := 0
+		if !again {
+			wait = l.poller.patience()
+		}
+		n, err := unix.EpollWait(l.poller.epoll, l.events[:], wait)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
@@ -134,7 +139,7 @@ func (l *Lead) run() {
 				return
 			}
 		}
-		l.server.End()
+		again = l.server.End()
 		if !l.over && l.poller.done() {
 			l.poller.release()
 			return

@@ -36,10 +36,11 @@ type served struct {
 
 func (s served) Serve(socket *Socket, e Event) { s.rig.serve(s.lead, socket, e) }
 
-func (s served) End() {
+func (s served) End() bool {
 	if s.rig.ends != nil {
 		s.rig.ends(s.lead)
 	}
+	return false
 }
 
 func newRig(t *testing.T) *rig {

@@ -119,8 +119,8 @@ func (s *State) checkQueue(f *function, p Priority) error {
 func (s *State) checkPeers() error {
 	abilities, seats, attempts := 0, 0, 0
 	for id, p := range s.peers {
-		if p.id != id || s.peerSlab.at(p.slot) != p || p.asleep && p.owes != nil {
-			return fmt.Errorf("peer %d is not itself, or asleep while it owes a grab", id)
+		if p.id != id || s.peerSlab.at(p.slot) != p || p.asleep && (p.owes != nil || p.coming) {
+			return fmt.Errorf("peer %d is not itself, or asleep while it owes a grab or is coming", id)
 		}
 		for a := p.abilities.first; a != nil; a = a.links[ownerLink].next {
 			abilities++

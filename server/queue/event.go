@@ -72,10 +72,13 @@ const (
 	WithAll                  // JOB_ASSIGN_ALL if the job has a reducer, else JOB_ASSIGN_UNIQ
 )
 
-// Grab asks for a job. It is answered with a JOB_ASSIGN packet or NO_JOB.
+// Grab asks for a job. It is answered with a JOB_ASSIGN packet or NO_JOB. With Later set it is answered
+// only if there is a job; else the caller applies it again in a moment, without Later, and before any
+// other event of that peer. If a job comes until then, no sleeper is woken for it. See [State.Coming].
 type Grab struct {
 	Peer   Peer
 	Detail Detail
+	Later  bool
 }
 
 // Report is what a worker says about a job it has. From anyone but the current attempt's owner it is

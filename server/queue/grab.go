@@ -14,11 +14,15 @@ func (s *State) grab(ev *Grab) {
 		return
 	}
 	p.asleep = false
+	s.arrive(p)
 	owed := p.settle()
-	if a, slot := s.findWork(p); slot == 0 {
-		s.send(p, protocol.NoJob)
-	} else {
+	switch a, slot := s.findWork(p); {
+	case slot != 0:
 		s.assign(p, a, slot, ev.Detail)
+	case ev.Later:
+		s.expect(p)
+	default:
+		s.send(p, protocol.NoJob)
 	}
 	s.passOn(owed)
 }

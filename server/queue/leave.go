@@ -23,6 +23,7 @@ func (s *State) leave(ev *Leave) {
 		s.recordLoss(s.jobs.at(slot), reasonLost)
 		s.requeue(slot, s.jobs.at(slot))
 	}
+	s.arrive(p)
 	delete(s.peers, p.id)
 	s.peerSlab.drop(p.slot)
 }

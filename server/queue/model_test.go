@@ -44,7 +44,7 @@ type modelJob struct {
 
 type modelWorker struct {
 	abilities                    map[string]time.Duration
-	asleep, owes                 bool
+	asleep, owes, coming         bool
 	exceptions, cancels, numbers bool
 	late                         map[int]bool
 	announced                    bool
@@ -84,13 +84,16 @@ func (m *model) apply(now time.Time, ev Event, effects []Effect) error {
 
 // checkNoops: each goes to a sleeper with something to do; wakes of them are due at least.
 func (m *model) checkNoops(ev Event, noops []Peer, wakes int) error {
-	able := 0
+	able, coming := 0, 0
 	for _, w := range m.workers {
 		if w.asleep && m.next(w) != nil {
 			able++
 		}
+		if w.coming && m.next(w) != nil {
+			coming++
+		}
 	}
-	if len(noops) < min(wakes, able) {
+	if len(noops)+coming < min(wakes, able) {
 		return fmt.Errorf("%d of %d due wake-ups, %d sleepers", len(noops), wakes, able)
 	}
 	if _, ok := ev.(*Submit); ok && len(noops) > wakes {
@@ -121,7 +124,7 @@ func (m *model) checkLive() error {
 				sent := false
 				for _, other := range m.workers {
 					_, can := other.abilities[f]
-					sent = sent || other.owes && can
+					sent = sent || (other.owes || other.coming) && can
 				}
 				if !sent {
 					return fmt.Errorf("worker %d sleeps while job %d is queued", id, j.serial)
@@ -178,7 +181,7 @@ func (m *model) step(ev Event, got []string) (want []string, wakes int, err erro
 		clear(m.workers[ev.Peer].abilities)
 	case *PreSleep:
 		w := m.workers[ev.Peer]
-		w.asleep, w.owes = true, false
+		w.asleep, w.owes, w.coming = true, false, false
 		if m.next(w) != nil {
 			wakes = 1
 		}
@@ -299,8 +302,12 @@ func (m *model) dequeue(j *modelJob) {
 
 func (m *model) grab(ev *Grab, got []string) ([]string, error) {
 	w := m.workers[ev.Peer]
-	w.asleep, w.owes = false, false
+	w.asleep, w.owes, w.coming = false, false, false
 	best := m.next(w)
+	if best == nil && ev.Later {
+		w.coming = true
+		return nil, nil
+	}
 	if best == nil {
 		return []string{fmt.Sprintf("%d NO_JOB", ev.Peer)}, nil
 	}

@@ -27,6 +27,7 @@ type peer struct {
 	unlisted  abilities             // those not among their function's sleepers
 	asleep    bool                  // it gets a NOOP when there is a job
 	owes      *function             // it had a NOOP because of this function and is expected to grab
+	coming    bool                  // its grab will be applied again in a moment
 
 	first, last uint32 // attempts it has, in the order of assignment
 	running     int

@@ -94,7 +94,7 @@ func (w *world) draw() Event {
 	case 5:
 		return &CanDo{Peer: p, Function: f, Timeout: rapid.SampledFrom([]time.Duration{0, 50 * time.Millisecond, time.Second}).Draw(w.T, "timeout")}
 	case 6, 7, 8:
-		return &Grab{Peer: p, Detail: Detail(rapid.IntRange(0, 2).Draw(w.T, "detail"))}
+		return &Grab{Peer: p, Detail: Detail(rapid.IntRange(0, 2).Draw(w.T, "detail")), Later: rapid.Bool().Draw(w.T, "later")}
 	case 9, 10, 20, 21, 22:
 		return &PreSleep{Peer: p}
 	case 11, 12, 13:

@@ -20,6 +20,7 @@ type State struct {
 
 	peers     map[Peer]*peer
 	peerSlab  slab[peer]
+	coming    []*peer // those that are coming, and some that were
 	abilities map[edge]*ability
 
 	functions    map[string]*function

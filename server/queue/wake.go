@@ -1,6 +1,10 @@
 package queue
 
-import "github.com/geartrain/geartrain/gearman/protocol"
+import (
+	"slices"
+
+	"github.com/geartrain/geartrain/gearman/protocol"
+)
 
 // The life of a worker, as far as waking goes:
 //
@@ -14,12 +18,17 @@ import "github.com/geartrain/geartrain/gearman/protocol"
 // the function it had it for. When it grabs, leaves, sleeps again or gives the function up, the debt
 // is settled; if the function then has more ready jobs than workers that owe it a grab, another
 // sleeper is woken. So no job stays queued beside a worker that sleeps and could do it.
+//
+// A worker that is awake and about to grab is as good as a sleeper that was woken, and costs no NOOP:
+// with Grab.Later set, a grab in vain makes the worker one that is coming, and a job that comes makes
+// it owe the grab.
 
 func (s *State) preSleep(ev *PreSleep) {
 	p := s.peer(ev.Peer)
 	if p == nil {
 		return
 	}
+	s.arrive(p)
 	owed := p.settle()
 	p.asleep = true
 	if !s.rouse(p) {
@@ -55,6 +64,7 @@ func (s *State) notify(p *peer, f *function) {
 // wake wakes up to n sleepers of f that may have one of its jobs, those first that have slept
 // longest.
 func (s *State) wake(f *function, n int) {
+	n -= s.awaitComing(f, n)
 	for a := f.sleepers.first; a != nil && n > 0; {
 		next := a.links[sleepLink].next
 		p := a.worker
@@ -88,4 +98,47 @@ func (s *State) passOn(f *function) {
 	if f != nil && !f.paused && f.ready() > f.owed {
 		s.wake(f, 1)
 	}
+}
+
+// expect notes that p will grab in a moment.
+func (s *State) expect(p *peer) {
+	p.coming = true
+	s.coming = append(s.coming, p)
+}
+
+// arrive undoes expect.
+func (s *State) arrive(p *peer) {
+	if !p.coming {
+		return
+	}
+	p.coming = false
+	if i := slices.Index(s.coming, p); i >= 0 {
+		s.coming = slices.Delete(s.coming, i, i+1)
+	}
+}
+
+// Coming reports whether a grab of the peer is to be applied again.
+func (s *State) Coming(id Peer) bool {
+	p := s.peers[id]
+	return p != nil && p.coming
+}
+
+// maxComing is at how many workers that are coming one wake-up looks.
+const maxComing = 16
+
+// awaitComing leaves up to n jobs of f to workers that are coming, and returns to how many. They are
+// still coming, but not for another job.
+func (s *State) awaitComing(f *function, n int) (left int) {
+	for i := 0; i < min(len(s.coming), maxComing) && left < n; {
+		p := s.coming[i]
+		if s.abilities[edge{p.slot, f.id}] == nil || !s.suits(p, f) {
+			i++
+			continue
+		}
+		p.owes = f
+		f.owed++
+		s.coming = slices.Delete(s.coming, i, i+1)
+		left++
+	}
+	return left
 }

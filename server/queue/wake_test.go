@@ -81,3 +81,37 @@ func TestBarredSleeperIsNotWoken(t *testing.T) {
 	tb.quiet(canDo(3, "f"))
 	tb.do(&PreSleep{Peer: 3}, "3 NOOP")
 }
+
+// A worker that is about to grab gets the job, and nobody is woken for it.
+func TestComingWorkerSparesANoop(t *testing.T) {
+	t.Parallel()
+	tb := newTable(t, Config{})
+	tb.quiet(canDo(2, "f"), canDo(3, "f"), canDo(4, "g"), &PreSleep{Peer: 2})
+	tb.do(&Grab{Peer: 4, Later: true})
+	tb.do(&Grab{Peer: 3, Later: true})
+	require.True(t, tb.state.Coming(3))
+	tb.do(submit(1, "f", "", ""), "1 JOB_CREATED H:1")
+	tb.do(submit(1, "f", "", ""), "1 JOB_CREATED H:2", "2 NOOP") // it takes one job
+	tb.do(&Grab{Peer: 3}, "3 JOB_ASSIGN H:1|f|")
+	require.False(t, tb.state.Coming(3))
+	tb.do(&Grab{Peer: 4}, "4 NO_JOB")
+	tb.do(&Grab{Peer: 2, Later: true}, "2 JOB_ASSIGN H:2|f|")
+	require.False(t, tb.state.Coming(2))
+}
+
+// One that was coming and does not come passes the job on.
+func TestComingWorkerThatDoesNotCome(t *testing.T) {
+	t.Parallel()
+	for name, instead := range map[string]Event{
+		"leaves": &Leave{Peer: 3}, "cannot": &CantDo{Peer: 3, Function: []byte("f")}, "resets": &ResetAbilities{Peer: 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tb := newTable(t, Config{})
+			tb.quiet(canDo(2, "f"), canDo(3, "f"), &PreSleep{Peer: 2}, &Grab{Peer: 3, Later: true})
+			tb.do(submit(1, "f", "", ""), "1 JOB_CREATED H:1")
+			tb.do(instead, "2 NOOP")
+			require.NoError(t, tb.state.Check())
+		})
+	}
+}
