@@ -183,7 +183,7 @@ func (b *job) hasten(s *submission, now time.Time, n int) {
 // it.
 func (j *judge) checkRoom(b *job) {
 	n := j.limits[b.function]
-	if n > 0 && !slices.ContainsFunc(b.makers, func(s submission) bool { return j.waiting(s.function, s.priority, true) < n }) {
+	if n > 0 && !slices.ContainsFunc(b.makers, func(s submission) bool { return j.taken(s.function, s.priority, true) < n }) {
 		j.blame(b.handle, 0, "the job was taken although its queue of %d is full", n)
 	}
 }
@@ -206,7 +206,7 @@ func (j *judge) checkRefusal(r *refusal) {
 		}
 	case r.code == protocol.CodeQueueError:
 		n := j.limits[r.function]
-		if n <= 0 || j.waiting(r.function, r.priority, false) < n {
+		if n <= 0 || j.taken(r.function, r.priority, false) < n {
 			j.blame("", r.client.id, "refused although its queue is not full")
 		}
 		if known && same.lives() && same.created != j.n {
@@ -217,17 +217,17 @@ func (j *judge) checkRefusal(r *refusal) {
 	}
 }
 
-// waiting counts the jobs of a class that wait or are scheduled: those that surely do, or those that
-// may have at some moment of this batch.
-func (j *judge) waiting(function string, priority queue.Priority, surely bool) int {
+// taken counts the jobs of a class, those that run included: those that are surely there, or those that
+// may have been at some moment of this batch.
+func (j *judge) taken(function string, priority queue.Priority, surely bool) int {
 	n := 0
 	for _, b := range j.jobs {
 		if b.function != function {
 			continue
 		}
 		touched := b.touched == j.n || b.handed == j.n
-		if surely && !touched && b.priority == priority && b.lives() && b.current() == nil ||
-			!surely && (touched || b.priority == priority && b.lives() && b.current() == nil) {
+		there := b.priority == priority && b.lives()
+		if surely && !touched && there || !surely && (touched || there) {
 			n++
 		}
 	}
