@@ -252,12 +252,19 @@ func TestResultsInTheOrderOfArrival(t *testing.T) {
 	needsShell(t)
 	out, _, err := runYAML(t, `
 name: p
+params: {dir: {type: string}}
 stages:
-  - {name: a, for_each: ["0.4", "0"], run: 'sleep "$ITEM"; echo "$ITEM"', results: {order: arrival}}
+  - name: a
+    for_each: [slow, quick]
+    run: |
+      if [ "$ITEM" = quick ]; then : >"$DIR/quick"; else until [ -e "$DIR/quick" ]; do sleep 0.01; done; sleep 1; fi
+      echo "$ITEM"
+    env: {DIR: "${{ params.dir }}"}
+    results: {order: arrival}
   - {name: b, run: cat, args: "${{ stages.a.results }}"}
-`, nil)
+`, map[string]any{"dir": t.TempDir()})
 	require.NoError(t, err)
-	require.Equal(t, `["0","0.4"]`+"\n", out)
+	require.Equal(t, `["quick","slow"]`+"\n", out)
 }
 
 func TestResultsThatAreNotKept(t *testing.T) {

@@ -191,12 +191,13 @@ func TestATimedOutTaskJoinsItsOwnRun(t *testing.T) {
 				return []byte("after all"), nil
 			},
 		})
-		retries := 0
+		retries, release := 0, sync.OnceFunc(func() { close(retried) })
 		r, err := newClient(t, addr).Do(t.Context(), gearman.Task{
-			Function: "slow", Timeout: 20 * time.Millisecond, Retry: gearman.Retry{Attempts: 1_000_000}, // a busy machine takes long
-			OnRetry: func(int, error) {
-				if retries++; retries == 3 {
-					close(retried)
+			Function: "slow", Timeout: time.Second, Retry: gearman.Retry{Attempts: 1_000_000}, // a busy machine takes long
+			OnRetry: func(int, error) { retries++ },
+			OnCreated: func(gearman.Handle) { // before that the job must not end, or the retry would be another one
+				if retries >= 3 {
+					release()
 				}
 			},
 		})
