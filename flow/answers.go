@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/geartrain/geartrain/gearman"
 )
@@ -11,7 +12,11 @@ import (
 // completed, failed, retried and warned are the callbacks of a job's task. Those of one stage run one
 // at a time.
 
-func (j *job) completed(r gearman.Result) { j.take(r.Payload, r.Attempt) }
+func (j *job) completed(r gearman.Result) {
+	// Younger than the submission is the job's own, when a lost connection kept it from coming.
+	j.kept = r.Age > 0 && r.Age >= time.Since(j.addedAt)
+	j.take(r.Payload, r.Attempt)
+}
 
 // take makes the job's result of what a worker or a part gave.
 func (j *job) take(payload []byte, attempt int) {
@@ -73,7 +78,7 @@ func (j *job) succeed(result item) {
 	twins := s.land(j, answer{place: j.place})
 	s.mu.Lock()
 	s.progress.Done++
-	if j.outcome == OutcomeAnswered {
+	if j.outcome == OutcomeAnswered || j.kept {
 		s.progress.Answered++
 	}
 	s.mu.Unlock()

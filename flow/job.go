@@ -35,6 +35,7 @@ type job struct {
 	retries   int       // counted by callbacks, which do not run at the same time
 	result    []byte    // as the worker sent it
 	attempt   int       // the one that gave it
+	kept      bool      // the result was there before the job was submitted: a server had kept it
 	played    bool      // the tape said how it ends
 	outcome   Outcome   // OutcomeAnswered: the journal gave the result. Empty: a worker does
 }

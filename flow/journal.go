@@ -52,7 +52,7 @@ type Outcome string
 
 // The outcomes.
 const (
-	OutcomeDone     Outcome = "done"     // a worker gave the result
+	OutcomeDone     Outcome = "done"     // a worker gave the result, or a server that had kept it
 	OutcomeAnswered Outcome = "answered" // the journal had it, so the record has none
 	OutcomeJoined   Outcome = "joined"   // the item is equal to another one of the stage, and shares its end
 	OutcomeFailed   Outcome = "failed"   // after the last attempt

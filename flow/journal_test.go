@@ -5,8 +5,11 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/geartrain/geartrain/gearman"
 )
 
 // memoryJournal is a Journal for tests.
@@ -185,3 +188,28 @@ func TestCancelledStageBlocksWhatNeedsIt(t *testing.T) {
 	require.Equal(t, Cancelled, stageNamed(report, "a").Status)
 	require.Equal(t, Blocked, stageNamed(report, "b").Status)
 }
+
+// A server that had a result before the job was submitted has answered it. One that is younger is the job's
+// own, though it came late.
+func TestKeptResultsCountAsAnswered(t *testing.T) {
+	t.Parallel()
+	for age, want := range map[time.Duration]int{0: 0, time.Nanosecond: 0, time.Hour: 1} {
+		plan := &Plan{Name: "p", Stages: []Stage{{Name: "a", Function: "a"}}}
+		runner := &Runner{submitter: keptResults(age)}
+		report, err := plan.Run(t.Context(), runner, RunOptions{})
+		require.NoError(t, err)
+		require.Equal(t, 1, report.Stages[0].Done)
+		require.Equal(t, want, report.Stages[0].Answered, "%s old", age)
+	}
+}
+
+// keptResults is a submitter that has kept every result for so long.
+type keptResults time.Duration
+
+func (k keptResults) open(context.Context, int) taskSet { return k }
+
+func (k keptResults) add(t gearman.Task) {
+	t.OnComplete(gearman.Result{Payload: []byte("x"), Attempt: 1, Age: time.Duration(k)})
+}
+
+func (keptResults) wait() {}

@@ -235,3 +235,29 @@ func TestUnkeptOptionsAreLoggedOnce(t *testing.T) {
 		require.Equal(t, 1, strings.Count(log.String(), "first=retain"), log.String())
 	})
 }
+
+// A result says for how long a server had kept it.
+func TestKeptResultsTellTheirAge(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := extendedServer(t)
+		set := f.client().NewTaskSet(t.Context())
+		ages := map[string]time.Duration{}
+		add := func(key string) {
+			set.Add(Task{Function: "f", Key: key, Retain: time.Hour, OnComplete: func(r Result) { ages[key] = r.Age }})
+		}
+		add("kept")
+		s := f.accept()
+		o, err := protocol.ParseTaskOptions(s.expect(protocol.SubmitTask)[2])
+		require.NoError(t, err)
+		require.True(t, o.Tell)
+		s.send(protocol.JobRetained, "H:1", "5250")
+		s.send(protocol.WorkComplete, "H:1", "x")
+		add("made")
+		s.expect(protocol.SubmitTask)
+		s.send(protocol.JobCreated, "H:2")
+		s.send(protocol.WorkComplete, "H:2", "x")
+		require.NoError(t, set.Wait())
+		require.Equal(t, map[string]time.Duration{"kept": 5250 * time.Millisecond, "made": 0}, ages)
+	})
+}

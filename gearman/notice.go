@@ -114,7 +114,7 @@ func (s *TaskSet) conclude(n *notice) {
 	result := Result{Task: &p.task}
 	err := n.failure
 	if err == nil {
-		complete := Result{Task: &p.task, Handle: n.handle, Payload: n.payload, Attempt: p.attempt}
+		complete := Result{Task: &p.task, Handle: n.handle, Payload: n.payload, Attempt: p.attempt, Age: p.age}
 		if trouble := p.complete(complete); trouble != nil {
 			err = &TaskError{Function: p.task.Function, Key: p.task.Key, Handle: n.handle, Attempt: p.attempt, Err: trouble}
 		} else {

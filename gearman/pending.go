@@ -28,9 +28,10 @@ type pending struct {
 	task       Task
 
 	attempt  int
-	current  *submission // the one that counts; nil before the first
-	retrying bool        // current has failed, and another attempt will be made
-	placed   bool        // it holds a place in the set's limit
+	current  *submission   // the one that counts; nil before the first
+	retrying bool          // current has failed, and another attempt will be made
+	age      time.Duration // of the kept result that is the answer
+	placed   bool          // it holds a place in the set's limit
 	answered bool
 	delays   backoff.BackOff // between attempts; nil before the first retry
 	found    bool            // attach: it was

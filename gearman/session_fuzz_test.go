@@ -27,6 +27,7 @@ func FuzzServerAnswers(f *testing.F) {
 	refused := answer(answer(nil, protocol.Error, protocol.CodeUnknownOption, ""), protocol.Error, "unknown_option", "")
 	f.Add(answer(answer(granted, protocol.JobCreated, "H:1"), protocol.WorkComplete, "H:1", "x"))
 	f.Add(answer(answer(granted, protocol.Error, "JOB_NOT_FOUND", ""), protocol.FindRes, "f", "k", "dead", "12"))
+	f.Add(answer(answer(granted, protocol.JobRetained, "H:1", "5000"), protocol.WorkComplete, "H:1", "x"))
 	f.Add(answer(answer(refused, protocol.StatusResUnique, "k", "1", "0", "0", "0", "1"), protocol.JobCreated, "H:1"))
 	f.Add(answer(answer(refused, protocol.Error, "server_error", ""), protocol.Error, protocol.CodeDiskFull, ""))
 	f.Add(answer(answer(granted, protocol.CancelRes, "k", "queued"), protocol.CancelRes, "k", "none"))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/geartrain/geartrain/gearman/protocol"
 )
@@ -39,7 +40,9 @@ func (s *session) read(l *link) error {
 func (s *session) handle(p protocol.Packet) error {
 	switch p.Type {
 	case protocol.JobCreated:
-		return s.named(p.Args[0])
+		return s.named(p.Args[0], 0)
+	case protocol.JobRetained:
+		return s.named(p.Args[0], time.Duration(number(p.Args[1]))*time.Millisecond)
 	case protocol.Error:
 		s.refused(p)
 	case protocol.WorkData, protocol.WorkWarning, protocol.WorkStatus:
@@ -63,15 +66,15 @@ func (s *session) handle(p protocol.Packet) error {
 	return nil
 }
 
-// named takes a JOB_CREATED: the answer to the oldest submission that has none.
-func (s *session) named(handle []byte) error {
+// named takes a JOB_CREATED, or a JOB_RETAINED with its age: the answer to the oldest submission that has none.
+func (s *session) named(handle []byte, age time.Duration) error {
 	if len(handle) > maxHandle {
 		return fmt.Errorf("%w: a handle of %d bytes", errProtocol, len(handle))
 	}
 	s.mu.Lock()
 	if len(s.unnamed) == 0 {
 		s.mu.Unlock()
-		return fmt.Errorf("%w: JOB_CREATED without a submission", errProtocol)
+		return fmt.Errorf("%w: a job without a submission", errProtocol)
 	}
 	sub := s.nextUnnamedLocked()
 	j := s.jobs[string(handle)]
@@ -81,7 +84,7 @@ func (s *session) named(handle []byte) error {
 	}
 	j.join(sub)
 	s.mu.Unlock()
-	sub.created(Handle{Server: s.server, ID: j.handle})
+	sub.created(Handle{Server: s.server, ID: j.handle}, age)
 	return nil
 }
 

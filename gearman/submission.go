@@ -57,8 +57,8 @@ func own(p protocol.Packet, i int) []byte {
 	return append(make([]byte, 0, len(p.Args[i])), p.Args[i]...)
 }
 
-// created: the server has the job.
-func (sub *submission) created(h Handle) {
+// created: the server has the job, or has kept its result for so long.
+func (sub *submission) created(h Handle, age time.Duration) {
 	p := sub.task
 	p.set.mu.Lock()
 	defer p.set.unlock()
@@ -66,7 +66,7 @@ func (sub *submission) created(h Handle) {
 	if !p.waitsFor(sub) {
 		return
 	}
-	p.found, p.searches = true, 0
+	p.found, p.searches, p.age = true, 0, age
 	if p.task.OnCreated != nil {
 		p.set.notices = append(p.set.notices, notice{task: p, kind: gotCreated, handle: h})
 	}

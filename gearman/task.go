@@ -129,6 +129,10 @@ type Result struct {
 	Handle  Handle
 	Payload []byte // belongs to the receiver
 	Attempt int    // the attempt that brought it, from 1
+
+	// Age is for how long the server had kept the result when it was asked, in whole milliseconds. Zero: it
+	// was made now, or the server does not tell, as for a task without any of the fields from Retain to Labels.
+	Age time.Duration
 }
 
 // check finds what cannot be put into a packet of at most maxPacket bytes.

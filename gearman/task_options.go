@@ -18,6 +18,7 @@ func (p *pending) options() protocol.TaskOptions {
 		Fresh:      t.Fresh,
 		AcceptLate: t.AcceptLate,
 		Reject:     t.RejectConflict,
+		Tell:       !p.background,
 		Run:        t.Labels.Run, Stage: t.Labels.Stage, Traceparent: t.Labels.Traceparent,
 	}
 	if r := &t.ServerRetry; r.Attempts > 0 {

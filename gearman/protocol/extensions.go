@@ -32,7 +32,12 @@ const (
 	//
 	//	SUBMIT_TASK (type 1002, REQ): function | key | options | payload
 	//
-	// which is answered like SUBMIT_JOB. The options are [TaskOptions] in their text form.
+	// which is answered like SUBMIT_JOB. The options are [TaskOptions] in their text form. With retained=tell
+	// a retained result is told from a job: in the place of JOB_CREATED there is then
+	//
+	//	JOB_RETAINED (type 1009, RES): handle | milliseconds
+	//
+	// with the age of the result, in decimal.
 	//
 	//	ATTACH_JOB  (type 1003, REQ): function | key
 	//
@@ -67,4 +72,6 @@ const (
 	CancelRes  Type = 1006 // server RES  handle or key | state
 	FindJob    Type = 1007 // client REQ  function | key
 	FindRes    Type = 1008 // server RES  function | key | state | milliseconds
+
+	JobRetained Type = 1009 // server RES  handle | milliseconds
 )

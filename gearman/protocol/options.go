@@ -16,7 +16,7 @@ import (
 // what is not said is left out.
 //
 //	background=1 priority=high|low at=MS retain=MS fresh=MS attempts=N delay=MS backoff=F max_delay=MS
-//	jitter=F timeout=MS late=accept conflict=reject run=TEXT stage=TEXT traceparent=TEXT
+//	jitter=F timeout=MS late=accept conflict=reject retained=tell run=TEXT stage=TEXT traceparent=TEXT
 type TaskOptions struct {
 	Background bool
 	Priority   int       // 1: high, 0: normal, -1: low
@@ -34,6 +34,7 @@ type TaskOptions struct {
 	Timeout    time.Duration // of one attempt; the server takes the job away. Zero: what the worker said
 	AcceptLate bool          // the result of a timed-out attempt is taken if it comes before the retry's
 	Reject     bool          // refuse to join a job of this key with another payload
+	Tell       bool          // JOB_RETAINED comes in the place of JOB_CREATED where a kept result is the answer
 
 	Run, Stage  string // of a pipeline, for people
 	Traceparent string // W3C trace context
@@ -66,6 +67,7 @@ func (o *TaskOptions) Append(dst []byte) []byte {
 	ms("timeout", o.Timeout)
 	flag("late", o.AcceptLate, "accept")
 	flag("conflict", o.Reject, "reject")
+	flag("retained", o.Tell, "tell")
 	flag("run", o.Run != "", o.Run)
 	flag("stage", o.Stage != "", o.Stage)
 	flag("traceparent", o.Traceparent != "", o.Traceparent)
@@ -92,6 +94,7 @@ func ParseTaskOptions(text []byte) (TaskOptions, error) {
 		Timeout:    p.duration("timeout"),
 		AcceptLate: p.word("late", "accept"),
 		Reject:     p.word("conflict", "reject"),
+		Tell:       p.word("retained", "tell"),
 		Run:        v.Get("run"), Stage: v.Get("stage"), Traceparent: v.Get("traceparent"),
 	}
 	switch v.Get("priority") {

@@ -16,7 +16,7 @@ func TestTaskOptionsRoundTrip(t *testing.T) {
 		{Background: true, Priority: 1, At: time.UnixMilli(1_800_000_000_123)},
 		{Priority: -1, Retain: -1, Fresh: -1},
 		{Retain: time.Hour, Fresh: time.Millisecond, Attempts: 3, Delay: time.Second, Backoff: 1.5, MaxDelay: time.Minute, Jitter: 0.2},
-		{Timeout: time.Second, AcceptLate: true, Reject: true, Run: "r1.abc", Stage: "a b&c=d", Traceparent: "00-1-2-01"},
+		{Timeout: time.Second, AcceptLate: true, Reject: true, Tell: true, Run: "r1.abc", Stage: "a b&c=d", Traceparent: "00-1-2-01"},
 	} {
 		got, err := protocol.ParseTaskOptions(o.Append(nil))
 		require.NoError(t, err)

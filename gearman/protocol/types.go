@@ -119,6 +119,8 @@ var extensions = [...]kind{
 	CancelRes - JobCancel:  {"CANCEL_RES", 2},
 	FindJob - JobCancel:    {"FIND_JOB", 2},
 	FindRes - JobCancel:    {"FIND_RES", 4},
+
+	JobRetained - JobCancel: {"JOB_RETAINED", 2},
 }
 
 // kind is what the tables know of t, nil if it is no packet.
@@ -126,7 +128,7 @@ func (t Type) kind() *kind {
 	switch {
 	case t <= lastType:
 		return &kinds[t]
-	case t >= JobCancel && t <= FindRes:
+	case t >= JobCancel && t <= JobRetained:
 		return &extensions[t-JobCancel]
 	}
 	return nil
@@ -154,7 +156,7 @@ func (t Type) Arity() int {
 
 // ParseType finds the type with the given name in the protocol document.
 func ParseType(name string) (Type, bool) {
-	for t := CanDo; t <= FindRes; t++ {
+	for t := CanDo; t <= JobRetained; t++ {
 		if t.Known() && t.kind().name == name {
 			return t, true
 		}

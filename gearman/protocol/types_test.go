@@ -63,6 +63,7 @@ var types = []struct {
 	{1006, "CANCEL_RES", 2},
 	{1007, "FIND_JOB", 2},
 	{1008, "FIND_RES", 4},
+	{1009, "JOB_RETAINED", 2},
 }
 
 func TestTypes(t *testing.T) {

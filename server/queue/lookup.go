@@ -22,7 +22,9 @@ func (s *State) attachJob(ev *AttachJob) {
 		}
 		if at := s.findResult(f, key); at != 0 && s.results.at(at).expires > s.elapsed() {
 			s.counters.Kept.Answers++
-			s.sendResult(p, s.results.at(at), false)
+			r := s.results.at(at)
+			s.send(p, protocol.JobCreated, s.handleOf(r.serial))
+			s.sendResult(p, r)
 			return
 		}
 	}

@@ -219,7 +219,10 @@ func (s *State) answer(p *peer, f *function, ev *Submit) bool {
 		}
 	}
 	s.counters.Kept.Answers++
-	s.sendResult(p, r, ev.Background)
+	s.sendCreated(p, ev, r)
+	if !ev.Background {
+		s.sendResult(p, r)
+	}
 	if f.policy.Fresh > 0 && elapsed-r.ended > int64(f.policy.Fresh) {
 		s.refresh(f, ev)
 	}
@@ -234,14 +237,20 @@ func (f *function) accepts(ev *Submit, age int64) bool {
 	return f.policy.Fresh == 0 || age <= int64(f.policy.Fresh+f.policy.Stale)
 }
 
-// sendResult answers a submission: its job is over.
-func (s *State) sendResult(p *peer, r *result, background bool) {
+// sendCreated answers a submission whose job is over, in the way that it asks for.
+func (s *State) sendCreated(p *peer, ev *Submit, r *result) {
 	handle := s.handleOf(r.serial)
-	s.send(p, protocol.JobCreated, handle)
-	if background {
+	if ev.Options == nil || !ev.Options.Tell {
+		s.send(p, protocol.JobCreated, handle)
 		return
 	}
-	e := s.send(p, protocol.WorkComplete, handle, s.arena.get(r.body, int(r.size)))
+	age := time.Duration(max(s.elapsed()-r.ended, 0))
+	s.send(p, protocol.JobRetained, handle, s.number(uint64(age.Milliseconds())))
+}
+
+// sendResult follows the answer to a submission: its job is over.
+func (s *State) sendResult(p *peer, r *result) {
+	e := s.send(p, protocol.WorkComplete, s.handleOf(r.serial), s.arena.get(r.body, int(r.size)))
 	e.After, e.Shared = r.put, r.body.own()
 	if r.away {
 		e.Body, e.N = store.ID(r.serial), 1

@@ -54,7 +54,7 @@ func (t *task) labelBytes() int64 { return int64(t.run) + int64(t.stage) + int64
 // lasts says that the options say something about the job and not only about the submission.
 func lasts(o *protocol.TaskOptions) bool {
 	only := protocol.TaskOptions{
-		Background: o.Background, Priority: o.Priority, At: o.At, Fresh: o.Fresh, Reject: o.Reject,
+		Background: o.Background, Priority: o.Priority, At: o.At, Fresh: o.Fresh, Reject: o.Reject, Tell: o.Tell,
 	}
 	return *o != only
 }
