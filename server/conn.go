@@ -129,6 +129,7 @@ func (c *conn) guard() {
 	c.turn.end()
 	c.server.cfg.Logger.Error("panic while serving a connection, closing it",
 		"peer", c.name(), "panic", v, "stack", string(debug.Stack()))
+	c.conn.Close()
 }
 
 // fill waits for bytes, for as long as it is right to wait.
@@ -192,7 +193,7 @@ func (c *conn) dispatch() error {
 	c.half = false
 	c.turn.refusable = false
 	c.turn.begin()
-	c.answerGrab(&c.turn)
+	c.answerGrab()
 	for {
 		if c.turn.loading && ok && !answersEarly(p.Type) {
 			c.waitLoaded()

@@ -178,12 +178,13 @@ func (c *conn) mayAnswerLater() bool {
 	return c.turn.round != nil && c.turn.store == nil && !c.reader.Pending()
 }
 
-// answerGrab answers the grab that was not answered yet, if there is one, in turn t.
-func (c *conn) answerGrab(t *turn) {
+// answerGrab answers the grab that was not answered yet, if there is one.
+func (c *conn) answerGrab() {
 	if !c.grabs {
 		return
 	}
 	c.grabs = false
+	t := &c.turn
 	if t.draining != nil {
 		t.send(c, protocol.NoJob, nil, false)
 		return

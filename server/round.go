@@ -99,17 +99,22 @@ func (r *round) End() (again bool) {
 
 // answer answers the first n grabbers.
 func (r *round) answer(n int) {
-	if n == 0 {
-		return
-	}
-	t := &r.turn
-	t.begin()
 	for _, c := range r.grabbers[:n] {
-		c.answerGrab(t)
+		if c.grabs {
+			r.answerOne(c)
+		}
 	}
-	t.end()
 	r.grabbers = slices.Delete(r.grabbers, 0, n)
 	r.old = 0
+}
+
+func (r *round) answerOne(c *conn) {
+	c.turn.round = r
+	defer func() { c.turn.round = nil }()
+	defer c.guard()
+	c.turn.begin()
+	c.answerGrab()
+	c.turn.end()
 }
 
 // flush is [turn.flush] for all turns of the round.
