@@ -42,14 +42,15 @@ type job struct {
 
 // jobMaker turns a stage's items into jobs: arguments, payload, key.
 type jobMaker struct {
-	stage    *stageRun
-	spec     *Stage           // the stage, or one of its tasks
-	base     expression.Scope // all but the item
-	evaluate bool             // some template is to be evaluated for each item
-	keys     keyMaker
-	command  *commandMaker // nil: not a command of the stage's own
-	sources  *sourceHashes // nil: none
-	identity *keyMaker     // of a sampled run
+	stage     *stageRun
+	spec      *Stage                // the stage, or one of its tasks
+	base      expression.Scope      // all but the item
+	templates []expression.Template // what is evaluated for an item
+	evaluate  bool                  // some template is to be evaluated for each item
+	keys      keyMaker
+	command   *commandMaker // nil: not a command of the stage's own
+	sources   *sourceHashes // nil: none
+	identity  *keyMaker     // of a sampled run
 }
 
 func newJobMaker(s *stageRun, spec *Stage) (jobMaker, error) {
@@ -83,6 +84,7 @@ func newJobMaker(s *stageRun, spec *Stage) (jobMaker, error) {
 	if len(spec.Sources) > 0 {
 		m.sources = newSourceHashes(spec)
 	}
+	m.templates = templates
 	m.evaluate = slices.ContainsFunc(templates, func(t expression.Template) bool { return !t.IsConstant() })
 	m.base = *s.run.scope(templates...)
 	return m, nil

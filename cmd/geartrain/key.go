@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -19,6 +18,7 @@ type keyCommand struct {
 	kind    string
 	asJSON  bool
 	only    bool
+	stage   keyStage
 }
 
 func newKeyCommand(std *streams) *cobra.Command {
@@ -33,17 +33,24 @@ func newKeyCommand(std *streams) *cobra.Command {
 func newKeyExplainCommand(std *streams) *cobra.Command {
 	k := &keyCommand{std: std}
 	cmd := &cobra.Command{
-		Use:   "explain FUNCTION [ARGUMENT...]",
+		Use:   "explain FUNCTION [ARGUMENT...] | --file FILE --stage NAME [ITEM...]",
 		Short: "Print the parts of a job's key, the bytes that are hashed, and the key",
 		Long: `Print what a pipeline's key is made of: the parts, their canonical bytes, and the key, which is "f1." and the SHA-256
 of these bytes in base 32. Each ARGUMENT is a job of its own; - is standard input; without any it is the job without
 arguments. Keys are equal exactly when all parts are: so two jobs that should have been one, or are and should not be,
-are told apart here. How other languages make the same key is in flow/KEYS.md.`,
+are told apart here. With --file the parts are those of the jobs that a stage of the pipeline makes of items, after its
+args, key, version and sources; of a stage without items there is one job and no ITEM. How other languages make the same key is in flow/KEYS.md.`,
 		Example: `  geartrain key explain fetch https://example.org/
   geartrain key explain resize --kind json '{"width": 100, "photo": "a.png"}'
+  geartrain key explain --file crawl.yaml --stage fetch -p seed=https://example.org/ https://example.org/a
   geartrain do fetch -u "$(geartrain key explain --only fetch URL)" URL`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return k.run(args[0], args[1:]) },
+		Args: func(cmd *cobra.Command, args []string) error {
+			if k.stage.file != "" {
+				return nil
+			}
+			return cobra.MinimumNArgs(1)(cmd, args)
+		},
+		RunE: func(_ *cobra.Command, args []string) error { return k.run(args) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&k.version, "version", "", "version of the function; another version is other work")
@@ -51,6 +58,7 @@ are told apart here. How other languages make the same key is in flow/KEYS.md.`,
 	flags.StringVar(&k.kind, "kind", "text", `what the arguments are: "text", "json" or "bytes"; text that is no UTF-8 counts as bytes`)
 	flags.BoolVar(&k.asJSON, "json", false, "print one JSON array")
 	flags.BoolVar(&k.only, "only", false, "print the keys alone, one in a line")
+	k.stage.register(flags)
 	return cmd
 }
 
@@ -67,10 +75,17 @@ type explained struct {
 	given string // the arguments as they were written
 }
 
-func (k *keyCommand) run(function string, arguments []string) error {
+func (k *keyCommand) run(args []string) error {
 	if k.asJSON && k.only {
 		return usageError("--json and --only are two ways to print: choose one")
 	}
+	if k.stage.file != "" {
+		return k.explainStage(args)
+	}
+	if k.stage.name != "" {
+		return usageError("--stage wants --file")
+	}
+	function, arguments := args[0], args[1:]
 	var all []explained
 	if len(arguments) == 0 {
 		one, err := k.explain(function, flow.KeyNone, nil, "")
@@ -91,12 +106,9 @@ func (k *keyCommand) run(function string, arguments []string) error {
 
 // argument explains the key of one job from its argument as it was written.
 func (k *keyCommand) argument(function, text string) (explained, error) {
-	if text == "-" {
-		input, err := io.ReadAll(k.std.in)
-		if err != nil {
-			return explained{}, fmt.Errorf("read standard input: %w", err)
-		}
-		text = string(input)
+	text, err := k.text(text)
+	if err != nil {
+		return explained{}, err
 	}
 	switch kind := flow.KeyKind(k.kind); {
 	case kind == flow.KeyJSON:
@@ -110,11 +122,20 @@ func (k *keyCommand) argument(function, text string) (explained, error) {
 	case kind == flow.KeyText:
 		return k.explain(function, kind, text, text)
 	}
-	return explained{}, usageError("--kind %.40q: want text, json or bytes", k.kind)
+	return explained{}, k.wrongKind()
+}
+
+func (k *keyCommand) wrongKind() error {
+	return usageError("--kind %.40q: want text, json or bytes", k.kind)
 }
 
 func (k *keyCommand) explain(function string, kind flow.KeyKind, arguments any, given string) (explained, error) {
-	parts := flow.KeyParts{Function: function, Version: k.version, Scope: k.scope, Kind: kind, Arguments: arguments}
+	e, err := explainedOf(flow.KeyParts{Function: function, Version: k.version, Scope: k.scope, Kind: kind, Arguments: arguments})
+	e.given = given
+	return e, err
+}
+
+func explainedOf(parts flow.KeyParts) (explained, error) {
 	canonical, err := parts.Canonical()
 	if err != nil {
 		return explained{}, usageError("%w", err)
@@ -123,7 +144,8 @@ func (k *keyCommand) explain(function string, kind flow.KeyKind, arguments any, 
 	if err != nil {
 		return explained{}, usageError("%w", err)
 	}
-	return explained{function, k.version, k.scope, kind, arguments, string(canonical), key, given}, nil
+	given, err := writtenArguments(parts)
+	return explained{parts.Function, parts.Version, parts.Scope, parts.Kind, parts.Arguments, string(canonical), key, given}, err
 }
 
 func (k *keyCommand) print(all []explained) error {
