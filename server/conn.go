@@ -40,7 +40,6 @@ type conn struct {
 
 	// The rest belongs to the goroutine that serves the connection.
 	turn    turn
-	full    bool // the last read brought all that it could
 	reader  *protocol.Reader
 	body    []byte // memory of the large packet that the reader is at
 	read    int64  // bytes so far
@@ -76,7 +75,6 @@ func newConn(s *Server, nc net.Conn, address netip.Addr) *conn {
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.conn.Read(b)
 	c.read += int64(n)
-	c.full = n == len(b)
 	return n, err
 }
 

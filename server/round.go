@@ -12,11 +12,14 @@ import (
 // has turns of its own, but what the turns have put into outboxes is sent once, at the end, and committed
 // once:
 //
-//	ready ──► step, step, step ──► flush all that were touched ──► commit ──► the next round
-//	            │                                                    └ in this goroutine, when it has
-//	            │                                                      handed over the lead
+//	ready ──► step, of each one ──► flush all that were touched ──► commit ──► the next round
+//	            │                                                     └ in this goroutine, when it has
+//	            │                                                       handed over the lead
 //	            └ mayWait: the same is done at once, and the lead is handed over, before a connection
 //	              waits for anything
+//
+// A step reads once, however much more there is: who floods the server waits until the others have been
+// served.
 //
 // A grab for which there is no job is answered at the end of the next round, which begins at once: most
 // often a job has come by then, and a NO_JOB, a PRE_SLEEP, a NOOP and another grab are saved.
@@ -30,9 +33,6 @@ type round struct {
 	turn     turn    // for the commit
 }
 
-// maxSteps is how often a connection that brings more and more is read in one round.
-const maxSteps = 8
-
 func (s *Server) newRound(l *poll.Lead) poll.Server {
 	return &round{lead: l, turn: turn{core: s.core}}
 }
@@ -45,14 +45,11 @@ func (r *round) Serve(s *poll.Socket, e poll.Event) {
 		return
 	}
 	c.turn.round = r
-	more := e != poll.Late
-	if !more {
+	more := false
+	if e == poll.Late {
 		c.stopped(os.ErrDeadlineExceeded)
-	}
-	for n := 0; more && n < maxSteps; n++ {
-		if more = c.step(); !c.full || c.turn.round == nil {
-			break
-		}
+	} else {
+		more = c.step()
 	}
 	if more {
 		_ = c.setDeadline() // a socket's always works
