@@ -167,7 +167,7 @@ func TestQuietPackets(t *testing.T) {
 	p.send(protocol.ResetAbilities)
 	p.send(protocol.CantDo, "nothing")
 	p.quiet()
-	p.send(protocol.WorkComplete, "H:none:1", "x") // as gearmand, to one that is no worker
+	p.send(protocol.WorkComplete, "H:none:1", "x") // as gearmand, to one that never had a job
 	p.expect(protocol.Error, protocol.CodeJobNotFound)
 	p.send(protocol.CanDo, "f")
 	p.send(protocol.SubmitJobBg, "f", "", "")

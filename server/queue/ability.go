@@ -100,7 +100,6 @@ func (s *State) canDo(ev *CanDo) {
 	if p == nil {
 		return
 	}
-	p.worker = true
 	if f := s.functions[string(ev.Function)]; f != nil {
 		if a := s.abilities[edge{p.slot, f.id}]; a != nil {
 			a.timeout = ev.Timeout

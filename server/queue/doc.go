@@ -45,9 +45,9 @@
 // # Attempts
 //
 // Each assignment is an attempt with a number. Only the worker of the current attempt can say
-// anything about a job; what others say is counted and dropped. Only a peer that never announced a
-// function is answered, with ERROR JOB_NOT_FOUND: a worker may have had the job on another connection. If the task asked for it, the result of an attempt that has timed
-// out is taken as long as the job has no other. A worker that
+// anything about a job; what others say is counted and dropped. Only a peer that never had a job
+// is answered, with ERROR JOB_NOT_FOUND, as gearmand's own tests want it. If the task asked for it, the
+// result of an attempt that has timed out is taken as long as the job has no other. A worker that
 // asked for it gets the number with the handle. To the others an attempt is known by connection and
 // handle alone; so a connection whose attempt timed out is not given that very job again until it has
 // reported the end of the old attempt, or is a new connection.

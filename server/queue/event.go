@@ -82,7 +82,7 @@ type Grab struct {
 }
 
 // Report is what a worker says about a job it has. From anyone but the current attempt's owner it is
-// dropped and counted; a peer that never announced a function hears ERROR JOB_NOT_FOUND.
+// dropped and counted; a peer that never had a job hears ERROR JOB_NOT_FOUND.
 type Report struct {
 	Peer   Peer
 	Kind   ReportKind

@@ -118,6 +118,7 @@ func (s *State) startAttempt(slot uint32, j *job, p *peer) *attempt {
 	}
 	p.last = at
 	p.running++
+	p.given = true
 	j.attempt = at
 	return a
 }

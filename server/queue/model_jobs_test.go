@@ -17,7 +17,7 @@ func (m *model) report(ev *Report) []string {
 	i := slices.IndexFunc(m.jobs, func(j *modelJob) bool {
 		return j.state == Running && j.worker == ev.Peer && m.assignedHandle(j) == string(ev.Handle)
 	})
-	if i < 0 && !w.announced {
+	if i < 0 && !w.given {
 		return []string{fmt.Sprintf("%d ERROR JOB_NOT_FOUND|Job given in work result not found", ev.Peer)}
 	}
 	if i < 0 {

@@ -47,7 +47,7 @@ type modelWorker struct {
 	asleep, owes, coming         bool
 	exceptions, cancels, numbers bool
 	late                         map[int]bool
-	announced                    bool
+	given                        bool
 }
 
 func newModel(cfg Config) *model {
@@ -173,7 +173,6 @@ func (m *model) step(ev Event, got []string) (want []string, wakes int, err erro
 		}
 		want = append(want, fmt.Sprintf("%d OPTION_RES %s", ev.Peer, ev.Option))
 	case *CanDo:
-		m.workers[ev.Peer].announced = true
 		m.workers[ev.Peer].abilities[string(ev.Function)] = ev.Timeout
 	case *CantDo:
 		delete(m.workers[ev.Peer].abilities, string(ev.Function))
@@ -344,6 +343,7 @@ func (m *model) assign(p Peer, j *modelJob, w *modelWorker, timeout time.Duratio
 	m.dequeue(j)
 	j.attempts++
 	j.state, j.worker, j.numbered = Running, p, w.numbers
+	w.given = true
 	j.numerator, j.divisor, j.deadline = "", "", time.Time{}
 	if timeout > 0 {
 		j.deadline = m.now.Add(timeout)

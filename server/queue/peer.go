@@ -17,7 +17,7 @@ type peer struct {
 	exceptions bool // options that were asked for
 	cancels    bool
 	numbers    bool // handles with the attempt's number
-	worker     bool // it has announced a function: from now on it never hears that there is no such job
+	given      bool // it has had a job: from now on it never hears that there is no such job
 
 	seat    uint32 // the first of the jobs it is attached to as a client
 	waiting int    // and how many there are

@@ -22,7 +22,7 @@ func (s *State) report(ev *Report) {
 		slot = s.find(serial)
 	}
 	if slot == 0 || !s.owns(p, s.jobs.at(slot), number) {
-		if !p.worker {
+		if !p.given {
 			s.refuse(p, protocol.CodeJobNotFound, "Job given in work result not found", &s.counters.LateReports)
 			return
 		}
