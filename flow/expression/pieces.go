@@ -43,11 +43,8 @@ func End(s string) int {
 		c := s[i]
 		switch {
 		case quote != 0:
-			if c == '\\' && quote != '`' {
-				i++
-			} else if c == quote {
-				quote = 0
-			}
+			skip, open := passQuoted(c, quote)
+			i, quote = i+skip, open
 		case c == '\'' || c == '"' || c == '`':
 			quote = c
 		case c == '{':
@@ -59,4 +56,16 @@ func End(s string) int {
 		}
 	}
 	return -1
+}
+
+// passQuoted is for going over a text that begins with quote, character by character: how many characters
+// behind c do not count, and the quote that is open after it, 0 for none.
+func passQuoted[C byte | rune](c, quote C) (skip int, open C) {
+	switch {
+	case c == '\\' && quote != '`':
+		return 1, quote
+	case c == quote:
+		return 0, 0
+	}
+	return 0, quote
 }

@@ -61,11 +61,8 @@ func respellDashes(text []rune) []rune {
 		c := text[i]
 		switch {
 		case quote != 0:
-			if c == '\\' && quote != '`' {
-				i++
-			} else if c == quote {
-				quote = 0
-			}
+			skip, open := passQuoted(c, quote)
+			i, quote = i+skip, open
 		case c == '\'' || c == '"' || c == '`':
 			quote = respellLines(text, i)
 		case isWordRune(c):
