@@ -15,6 +15,7 @@ import (
 )
 
 const (
+	bulk       = 2 << 20         // bytes whose copying takes so long that the others do not wait for it
 	progress   = 64 << 10        // bytes of a packet that give a peer another ReadTimeout
 	lastWords  = 5 * time.Second // in which a connection that ends must take what is left for it
 	lingerTime = time.Second     // for which a broken stream is read and thrown away
@@ -100,6 +101,9 @@ func (c *conn) serve() {
 // step reads once and handles what is complete. It reports false at the end of the connection.
 func (c *conn) step() (more bool) {
 	defer c.guard()
+	if c.reader.Missing() >= bulk {
+		c.mayWait() // for nothing but the copying
+	}
 	if err := c.fill(); err == poll.ErrAgain {
 		return true
 	} else if err != nil {

@@ -234,14 +234,23 @@ func (o *outbox) writeMost() bool {
 	}
 }
 
-// goOn has the rest written as soon as there is room for it.
+// goOn has the rest written as soon as there is room for it: by the leader, unless it is so much that
+// the others had better not wait for the copying.
 func (o *outbox) goOn() {
 	wait := func() { o.spawn(o.write) }
-	if o.awaitRoom == nil {
+	if o.awaitRoom == nil || size(o.sending) >= bulk {
 		wait()
 		return
 	}
 	o.awaitRoom(wait)
+}
+
+func size(chunks net.Buffers) int {
+	n := 0
+	for _, b := range chunks {
+		n += len(b)
+	}
+	return n
 }
 
 // endFlush gives back the lock, and closes the connection of an outbox that has failed.

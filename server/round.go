@@ -19,7 +19,7 @@ import (
 //	              waits for anything
 //
 // A step reads once, however much more there is: who floods the server waits until the others have been
-// served.
+// served. Nor do they wait for the copying of bulk: it is read, and written, with the lead handed over.
 //
 // A grab for which there is no job is answered at the end of the next round, which begins at once: most
 // often a job has come by then, and a NO_JOB, a PRE_SLEEP, a NOOP and another grab are saved.

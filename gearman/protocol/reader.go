@@ -101,6 +101,14 @@ func (r *Reader) Read() (Packet, error) {
 // Pending reports whether part of a message has arrived and not the rest.
 func (r *Reader) Pending() bool { return r.end > r.start || r.large != nil }
 
+// Missing is how many bytes of a large body are yet to come, 0 if none is being read.
+func (r *Reader) Missing() int {
+	if r.large == nil {
+		return 0
+	}
+	return r.header.Size - r.filled
+}
+
 // Buffered is the memory, in bytes, that the Reader holds now.
 func (r *Reader) Buffered() int { return len(r.buf) + cap(r.large) }
 

@@ -208,15 +208,23 @@ func TestLargeBodyGrowsWithWhatCame(t *testing.T) {
 	const size = 8 << 20
 	stream := protocol.AppendPacket(nil, protocol.Request, protocol.EchoReq, body(size))
 	r := protocol.NewReader(chunks(stream, 10_000), protocol.Limits{})
-	came := 0
+	came, missing := 0, len(stream)
 	for {
 		p, ok, err := r.Next()
 		require.NoError(t, err)
 		if ok {
 			require.Len(t, p.Args[0], size)
+			require.Zero(t, r.Missing())
 			break
 		}
 		require.LessOrEqual(t, r.Buffered(), 5*came+80<<10)
+		if came == 0 {
+			require.Zero(t, r.Missing())
+		} else {
+			require.Less(t, r.Missing(), missing)
+			require.GreaterOrEqual(t, r.Missing(), len(stream)-came)
+			missing = r.Missing()
+		}
 		require.NoError(t, r.Fill())
 		came += 10_000
 	}
