@@ -5,6 +5,7 @@ package faults_test
 import (
 	"fmt"
 	"net"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -27,22 +28,29 @@ func running(t *testing.T, p *process, n int) (client, worker *peer, handles []s
 	return client, worker, handles
 }
 
-// After SIGTERM what runs is delivered, new work is refused in so many words, and the end is a good one.
-func TestDrain(t *testing.T) {
-	t.Parallel()
-	p := start(t)
-	client, worker, handles := running(t, p, 5)
-	other := dial(t, p)
-	other.send(protocol.SubmitJobBg, "queued", "", "x")
-	other.expect(protocol.JobCreated)
+// drain begins the graceful end of a server that logs it: when it does, it takes no jobs any more.
+func drain(t *testing.T, p *process) {
+	t.Helper()
 	p.signal(t, syscall.SIGTERM)
-	await(t, "it takes no more connections", func() bool {
+	await(t, "the server drains", func() bool { return strings.Contains(p.logged(t), "draining") })
+	await(t, "it takes no more connections", func() bool { // nor has somebody else got its port in the meantime
 		c, err := net.Dial("tcp", p.addr)
 		if err == nil {
 			c.Close()
 		}
 		return err != nil
 	})
+}
+
+// After SIGTERM what runs is delivered, new work is refused in so many words, and the end is a good one.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	p := start(t, "--log-level", "info")
+	client, worker, handles := running(t, p, 5)
+	other := dial(t, p)
+	other.send(protocol.SubmitJobBg, "queued", "", "x")
+	other.expect(protocol.JobCreated)
+	drain(t, p)
 	other.send(protocol.SubmitJobBg, "queued", "", "y")
 	require.Equal(t, "SHUTTING_DOWN", other.expect(protocol.Error)[0])
 	other.send(protocol.CanDo, "queued")
@@ -59,16 +67,9 @@ func TestDrain(t *testing.T) {
 // A second signal does not wait for anything.
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()
-	p := start(t, "--drain-timeout", "10m")
+	p := start(t, "--drain-timeout", "10m", "--log-level", "info")
 	running(t, p, 1)
-	p.signal(t, syscall.SIGTERM)
-	await(t, "it takes no more connections", func() bool {
-		c, err := net.Dial("tcp", p.addr)
-		if err == nil {
-			c.Close()
-		}
-		return err != nil
-	})
+	drain(t, p)
 	require.False(t, p.ended())
 	p.signal(t, syscall.SIGTERM)
 	p.wait(t)

@@ -229,7 +229,7 @@ func reach(t *testing.T, p *process) *peer {
 	t.Helper()
 	c, err := net.Dial("tcp", p.addr)
 	if err == nil {
-		err = c.SetDeadline(time.Now().Add(2 * patience))
+		err = c.SetDeadline(time.Now().Add(4 * patience)) // for all of its life
 	}
 	if err != nil {
 		t.Errorf("connect to the server: %v", err)

@@ -22,7 +22,8 @@ type Poller struct {
 	next    time.Time             // for which the leader waits at the latest; zero: for ever
 	led     bool                  // the first leader was started
 	closed  bool
-	waiting int // sockets that another goroutine than the leader looks after
+	gone    bool // so are its descriptors
+	waiting int  // sockets that another goroutine than the leader looks after
 }
 
 // New makes a Poller. serve makes the [Server] of a goroutine that leads; spawn starts such goroutines.
@@ -52,23 +53,30 @@ func New(spawn func(func()), serve func(*Lead) Server) (*Poller, error) {
 // Close lets the last leader end when all sockets are closed. It does not close them.
 func (p *Poller) Close() {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.closed = true
-	led := p.led
-	p.mu.Unlock()
-	if !led {
+	if !p.led {
 		p.release()
 		return
 	}
 	p.ring()
 }
 
+// release gives the descriptors back, whose numbers are others' from then on. The caller holds the lock.
 func (p *Poller) release() {
+	if p.gone {
+		return
+	}
+	p.gone = true
 	unix.Close(p.epoll)
 	unix.Close(p.alarm)
 }
 
-// ring makes the leader look at what has changed.
+// ring makes the leader look at what has changed. The caller holds the lock.
 func (p *Poller) ring() {
+	if p.gone {
+		return
+	}
 	one := [8]byte{1}
 	_, _ = unix.Write(p.alarm, one[:]) // it can only be full, and then it rings
 }
@@ -141,7 +149,6 @@ func (l *Lead) run() {
 		}
 		again = l.server.End()
 		if !l.over && l.poller.done() {
-			l.poller.release()
 			return
 		}
 	}
@@ -254,9 +261,13 @@ func (p *Poller) wakeBy(at time.Time) {
 	}
 }
 
-// done reports whether nothing is left to wait for.
+// done reports whether nothing is left to wait for, which is the poller's end.
 func (p *Poller) done() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.closed && len(p.sockets) == 0 && p.waiting == 0
+	if !p.closed || len(p.sockets) > 0 || p.waiting > 0 {
+		return false
+	}
+	p.release()
+	return true
 }
