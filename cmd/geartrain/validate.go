@@ -80,13 +80,7 @@ func writeProblems(std *streams, problems []document.Problem, format string) err
 		return json.NewEncoder(std.out).Encode(problems)
 	case "github":
 		for _, p := range problems {
-			severity := "error"
-			if p.Warning {
-				severity = "warning"
-			}
-			_, err := fmt.Fprintf(std.out, "::%s file=%s,line=%d,col=%d,endColumn=%d,title=%s::%s\n",
-				severity, p.File, p.Line, p.Column, p.EndColumn, p.Rule, p.Message)
-			if err != nil {
+			if _, err := fmt.Fprintln(std.out, p.Annotation()); err != nil {
 				return err
 			}
 		}

@@ -124,7 +124,7 @@ func TestProblemForms(t *testing.T) {
 	found := problemsOf(t, "name: x\nstages:\n  - {name: ä, function: f}\n  - {name: b, fnction: f}\n")
 	require.Len(t, found, 3)
 	p := found[1]
-	require.Equal(t, `test.yaml:4:12: stage "b" has neither "function" nor "run"; write function: NAME or run: COMMAND [missing]`, p.String())
+	require.Equal(t, `test.yaml:4:12: stage "b" has none of "function", "run", "pipeline" and "tasks"; write function: NAME or run: COMMAND [missing]`, p.String())
 	text, err := json.Marshal(found[2])
 	require.NoError(t, err)
 	require.JSONEq(t, `{"file":"test.yaml","line":4,"column":15,"end_column":22,"rule":"unknown-key","severity":"error",
@@ -132,6 +132,13 @@ func TestProblemForms(t *testing.T) {
 	var b strings.Builder
 	require.NoError(t, document.WriteProblems(&b, found[2:]))
 	require.Contains(t, b.String(), "    4 |   - {name: b, fnction: f}\n      |               ^~~~~~~\n")
+	require.Equal(t, `::error file=test.yaml,line=4,col=15,endColumn=22,title=unknown-key::unknown key "fnction" in stage "b"; did you mean "function"?`, found[2].Annotation())
+}
+
+func TestAnnotationOfAWholeFile(t *testing.T) {
+	t.Parallel()
+	p := document.Problem{File: "a,b.yaml", Rule: "limit", Message: "100%\nfull", Warning: true}
+	require.Equal(t, "::warning file=a%2Cb.yaml,title=limit::100%25%0Afull", p.Annotation())
 }
 
 func TestLoadFileThatIsNotThere(t *testing.T) {

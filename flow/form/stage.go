@@ -59,12 +59,20 @@ func (l *loader) readWork(s *stageSource, n *document.Node) {
 		l.readPipeline(s, s.fields[what])
 	case "":
 		if n.Kind == document.Map && !hasAny(n, "function", "run", "pipeline", "tasks") {
-			l.Add(s.at, "missing", s.title()+` has neither "function" nor "run"`, "write function: NAME or run: COMMAND")
+			l.Add(s.at, "missing", s.title()+` has none of `+s.choice(), "write function: NAME or run: COMMAND")
 		}
 	}
 	if params := s.fields["params"]; params != nil && what != "pipeline" && what != "" {
 		l.Add(params.Span, "exclusive", fmt.Sprintf(`"params" is for a pipeline, and %s has a %s`, s.title(), what), `write args: for what a job is given`)
 	}
+}
+
+// choice names the keys that say what runs.
+func (s *stageSource) choice() string {
+	if s.of != nil {
+		return `"function", "run" and "pipeline"`
+	}
+	return `"function", "run", "pipeline" and "tasks"`
 }
 
 // oneOf is the only one of some keys that a stage has. More than one is reported.
@@ -294,10 +302,24 @@ func (l *loader) discover(n *document.Node, s *stageSource, contexts []string) *
 			}
 		}
 	}
-	if d.MaxItems == 0 && f["max_items"] == nil && f["if"] == nil {
-		l.Add(n.Span, "unbounded", `"discover" has no end: neither max_items nor if`, "write max_items: 100000")
+	if d.MaxItems == 0 && f["max_items"] == nil {
+		l.checkEnd(d, n, f["if"])
 	}
 	return d
+}
+
+// checkEnd finds a stage that would feed itself without end: no limit, and no condition or one that always holds.
+func (l *loader) checkEnd(d *flow.Discover, n, condition *document.Node) {
+	if condition == nil {
+		l.Add(n.Span, "unbounded", `"discover" has no end: neither max_items nor if`, "write max_items: 100000")
+		return
+	}
+	if l.broken[condition] || len(d.If.AllUses()) > 0 {
+		return
+	}
+	if v, err := d.If.Eval(&expression.Scope{}); err == nil && v == true {
+		l.Add(condition.Span, "unbounded", `"discover" has no end: no max_items, and its "if" is always true`, "write max_items: 100000")
+	}
 }
 
 // readOrder reads what the stage waits for: needs, else its stream, else the stage before it.

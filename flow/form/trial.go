@@ -56,13 +56,22 @@ func (l *loader) eachText(n *document.Node, f func(*document.Node)) {
 		l.eachText(child, f)
 	}
 	for _, e := range n.Entries {
-		if strings.Contains(e.Key.Text, "${{") {
-			l.Warn(e.Key.Span, "expression", "the key of a map is taken as it is, without expressions", "")
-		}
+		l.checkMapKey(e.Key)
 		l.eachText(e.Value, f)
 	}
 	if n.Kind == document.Scalar && strings.Contains(n.Text, "${{") {
 		f(n)
+	}
+}
+
+// checkMapKey finds expressions where there are none. Half of one is what a ": " left of a value.
+func (l *loader) checkMapKey(key *document.Node) {
+	switch _, rest, found := strings.Cut(key.Text, "${{"); {
+	case !found:
+	case strings.Contains(rest, "}}"):
+		l.Warn(key.Span, "expression", "the key of a map is taken as it is, without expressions", "")
+	default:
+		l.Add(key.Span, "expression", `"${{" without "}}"`, `": " makes the key of a map of it: an expression with it needs quotes around it`)
 	}
 }
 

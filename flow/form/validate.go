@@ -160,8 +160,11 @@ func (l *loader) checkKey(s *stageSource) {
 		return
 	}
 	if !s.usesItem(part) {
-		l.Add(s.fields[what].Span, "key-constant", fmt.Sprintf("%q of %s does not use item: all its items would be one job", what, s.title()),
-			"use item, or index when equal items are separate work")
+		hint := "use item, or index when equal items are separate work"
+		if part.Source() == "none" { // as if it were a word of the form
+			hint = "each item is work of its own with key: ${{ index }}"
+		}
+		l.Add(s.fields[what].Span, "key-constant", fmt.Sprintf("%q of %s does not use item: all its items would be one job", what, s.title()), hint)
 		return
 	}
 	if s.Key.IsZero() || s.Args.IsZero() || s.Key.Uses(expression.ContextIndex) {

@@ -60,8 +60,11 @@ func (p Problem) MarshalJSON() ([]byte, error) {
 	}{p.File, p.Line, p.Column, p.EndColumn, p.Rule, severity, p.Message, p.Hint})
 }
 
-// maxSnippet is how many characters of a source line are shown.
-const maxSnippet = 160
+// Limits of what is shown of a source line, in characters.
+const (
+	maxSnippet = 160  // around the place
+	maxSource  = 4096 // a longer line is not shown
+)
 
 // WriteProblems writes each problem on a line, then the source line with a caret under the place.
 func WriteProblems(w io.Writer, problems []Problem) error {
@@ -73,15 +76,46 @@ func WriteProblems(w io.Writer, problems []Problem) error {
 	return nil
 }
 
+// snippet is the source line, or what is around the place in a long one, and the caret.
 func (p Problem) snippet() string {
 	line := []rune(strings.ReplaceAll(p.Source, "\t", " "))
-	if p.Line == 0 || len(line) > maxSnippet || p.Column < 1 || p.Column > len(line)+1 {
+	if p.Line == 0 || p.Column < 1 || p.Column > len(line)+1 {
 		return ""
 	}
-	width := min(p.EndColumn, len(line)+1) - p.Column
-	caret := strings.Repeat(" ", p.Column-1) + "^" + strings.Repeat("~", max(width-1, 0))
-	return fmt.Sprintf("%5d | %s\n      | %s\n", p.Line, string(line), caret)
+	from, to := max(0, min(p.Column-1-maxSnippet/2, len(line)-maxSnippet)), len(line)
+	to = min(to, from+maxSnippet)
+	shown := slices.Clone(line[from:to])
+	if from > 0 {
+		shown[0] = '…'
+	}
+	if to < len(line) {
+		shown[len(shown)-1] = '…'
+	}
+	width := min(p.EndColumn, to+1) - p.Column
+	caret := strings.Repeat(" ", p.Column-1-from) + "^" + strings.Repeat("~", max(width-1, 0))
+	return fmt.Sprintf("%5d | %s\n      | %s\n", p.Line, string(shown), caret)
 }
+
+// Annotation is the problem as a line that GitHub's workflows understand.
+func (p Problem) Annotation() string {
+	kind, place, text := "error", "", p.Message
+	if p.Warning {
+		kind = "warning"
+	}
+	if p.Line > 0 {
+		place = fmt.Sprintf(",line=%d,col=%d,endColumn=%d", p.Line, p.Column, p.EndColumn)
+	}
+	if p.Hint != "" {
+		text += "; " + p.Hint
+	}
+	return fmt.Sprintf("::%s file=%s%s,title=%s::%s", kind, annotationValue.Replace(p.File), place, p.Rule, annotationText.Replace(text))
+}
+
+// What stands for characters that have a meaning in annotations.
+var (
+	annotationText  = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	annotationValue = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
+)
 
 // maxProblems is how many problems of one file are kept.
 const maxProblems = 100
@@ -120,7 +154,7 @@ func (ps *Problems) Line(n int) string {
 		return ""
 	}
 	line := strings.TrimSuffix(ps.Lines[n-1], "\r")
-	if len(line) > 4*maxSnippet || !utf8.ValidString(line) {
+	if len(line) > maxSource || !utf8.ValidString(line) {
 		return ""
 	}
 	return line
