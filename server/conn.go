@@ -282,9 +282,12 @@ func (c *conn) linger() {
 
 // end takes the peer out of the queue, gives it what is still in its outbox, and closes.
 func (c *conn) end() {
-	c.grabs = false
 	c.waitHeld(lastWords)
 	c.turn.begin()
+	if c.grabs { // it may have closed its side only, and read on
+		c.grabs = false
+		c.turn.send(c, protocol.NoJob, nil, false)
+	}
 	c.turn.apply(&queue.Leave{Peer: c.id})
 	delete(c.turn.peers, c.id)
 	c.turn.dropHeld(c)

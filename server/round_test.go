@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -173,6 +174,20 @@ func TestGrabIsAnsweredInItsTurn(t *testing.T) {
 		require.Equal(t, protocol.JobAssign, typ)
 		wk.send(protocol.WorkComplete, h, "y")
 		client.expect(protocol.WorkComplete, h)
+	}
+}
+
+// A worker that has closed its side still hears that there is no job for it.
+func TestGrabOfAWorkerThatHasClosedItsSide(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t)
+	for range 50 {
+		wk := dial(t, s)
+		wk.raw(packet(protocol.GrabJob))
+		require.NoError(t, wk.Conn.(*net.TCPConn).CloseWrite())
+		wk.expect(protocol.NoJob)
+		_, err := wk.Read(make([]byte, 1))
+		require.ErrorIs(t, err, io.EOF)
 	}
 }
 
