@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -91,15 +92,25 @@ func addressOf(c net.Conn) netip.Addr {
 }
 
 // peerLog writes lines that peers cause, at most some in a second, so that a hostile one cannot
-// flood the log. The number of lines left out is told with the next one.
+// flood the log. The number of lines left out is told with the next one. They are written by a goroutine
+// of their own: who serves peers does not wait for a log that nobody reads.
 type peerLog struct {
-	log  *slog.Logger
-	rate *rate.Limiter
-	left atomic.Int64
+	log   *slog.Logger
+	rate  *rate.Limiter
+	left  atomic.Int64
+	lines chan peerLine
 }
 
+// peerLine is a line to be written.
+type peerLine struct {
+	msg  string
+	args []any
+}
+
+const logBurst = 20 // lines
+
 func newPeerLog(l *slog.Logger) *peerLog {
-	return &peerLog{log: l, rate: rate.NewLimiter(5, 20)}
+	return &peerLog{log: l, rate: rate.NewLimiter(5, logBurst), lines: make(chan peerLine, logBurst)}
 }
 
 func (p *peerLog) warn(msg string, args ...any) {
@@ -110,10 +121,49 @@ func (p *peerLog) warn(msg string, args ...any) {
 		p.left.Add(1)
 		return
 	}
-	if n := p.left.Swap(0); n > 0 {
+	n := p.left.Swap(0)
+	if n > 0 {
 		args = append(args, "left_out", n)
 	}
-	p.log.Warn(msg, args...)
+	select {
+	case p.lines <- peerLine{msg, args}:
+	default: // the log takes nothing
+		p.left.Add(n + 1)
+	}
+}
+
+// start begins to write, and returns what ends it, with the last line written if the log takes it.
+func (p *peerLog) start() (stop func()) {
+	ended, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		p.write(ended)
+	}()
+	return func() {
+		close(ended)
+		t := time.NewTimer(lastWords)
+		defer t.Stop()
+		select {
+		case <-done:
+		case <-t.C:
+		}
+	}
+}
+
+// write writes until the end, and then what is there.
+func (p *peerLog) write(ended <-chan struct{}) {
+	for {
+		select {
+		case l := <-p.lines:
+			p.log.Warn(l.msg, l.args...)
+		case <-ended:
+			for len(p.lines) > 0 {
+				l := <-p.lines
+				p.log.Warn(l.msg, l.args...)
+			}
+			return
+		}
+	}
 }
 
 // tooMany is what a peer is told that is over a limit of connections.

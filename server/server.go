@@ -26,7 +26,7 @@ type Server struct {
 	core    *core
 	limits  *limits
 	peers   *peerLog
-	group   sync.WaitGroup // every goroutine of the server but the committer's
+	group   sync.WaitGroup // every goroutine of the server but the committer's and the log's
 	closed  chan struct{}  // closed by Close
 	asked   chan struct{}  // closed by the admin command "shutdown"
 	failed  chan error     // a listener that cannot go on
@@ -99,7 +99,7 @@ func (s *Server) Serve(ctx context.Context, lns ...net.Listener) error {
 	s.group.Go(func() { s.core.runTimer(timerCtx) })
 	s.group.Go(func() { s.shed(timerCtx) })
 	s.group.Go(func() { s.load(timerCtx) })
-	stopCommitter := s.startCommitter()
+	stopCommitter, stopLog := s.startCommitter(), s.peers.start()
 	s.startPoller()
 	for _, ln := range lns {
 		s.group.Go(func() { s.accept(ln) })
@@ -120,6 +120,7 @@ func (s *Server) Serve(ctx context.Context, lns ...net.Listener) error {
 	s.stopPoller()
 	s.group.Wait()
 	stopCommitter()
+	stopLog()
 	return err
 }
 
