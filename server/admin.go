@@ -14,42 +14,51 @@ import (
 // command is one command of the admin protocol. Lists end in a line with a period and have gearmand's
 // line ends: LF in lists, CRLF after OK and ERR.
 type command struct {
-	name    string // one to three words, in lower case
-	run     func(c *conn, args []string) string
-	changes bool // the queue: it waits until everything is loaded, and its answer until the change is stored
+	name  string // one to three words, in lower case
+	run   func(c *conn, args []string) string
+	waits wait
 }
+
+// wait is what a command waits for.
+type wait uint8
+
+const (
+	atOnce wait = iota
+	loaded      // what is stored is in the queue again: a list that lacks it would not be true
+	stored      // the same, and its answer until the change is stored that it makes to the queue
+)
 
 // commands are looked up in this order, so longer names stand before their beginnings.
 func commands() []command {
 	return []command{
-		{"status", status, false},
-		{"prioritystatus", priorityStatus, false},
-		{"workers", workers, false},
-		{"show jobs", showJobs, false},
-		{"show unique jobs", showUniqueJobs, false},
-		{"show scheduled", showScheduled, false},
-		{"show retained", showRetained, false},
-		{"show dead", showDead, false},
-		{"show", incompleteShow, false},
-		{"dead letters", deadLetters, false},
-		{"retry dead", retryDead, true},
-		{"drop dead", dropDead, true},
-		{"version", version, false},
-		{"verbose", verbose, false},
-		{"getpid", getPID, false},
-		{"maxqueue", maxQueue, true},
-		{"create function", createFunction, true},
-		{"create", incomplete("create"), false},
-		{"drop function", dropFunction, true},
-		{"drop", incomplete("drop"), false},
-		{"cancel job", cancelJob, true},
-		{"cancel key", cancelKey, true},
-		{"cancel", incompleteCancel, false},
-		{"guarantees", guarantees, false},
-		{"pause", pause, true},
-		{"resume", resume, true},
-		{"backup", backup, true},
-		{"shutdown", shutdown, false},
+		{"status", status, loaded},
+		{"prioritystatus", priorityStatus, loaded},
+		{"workers", workers, atOnce},
+		{"show jobs", showJobs, loaded},
+		{"show unique jobs", showUniqueJobs, loaded},
+		{"show scheduled", showScheduled, loaded},
+		{"show retained", showRetained, loaded},
+		{"show dead", showDead, loaded},
+		{"show", incompleteShow, atOnce},
+		{"dead letters", deadLetters, loaded},
+		{"retry dead", retryDead, stored},
+		{"drop dead", dropDead, stored},
+		{"version", version, atOnce},
+		{"verbose", verbose, atOnce},
+		{"getpid", getPID, atOnce},
+		{"maxqueue", maxQueue, stored},
+		{"create function", createFunction, stored},
+		{"create", incomplete("create"), atOnce},
+		{"drop function", dropFunction, stored},
+		{"drop", incomplete("drop"), atOnce},
+		{"cancel job", cancelJob, stored},
+		{"cancel key", cancelKey, stored},
+		{"cancel", incompleteCancel, atOnce},
+		{"guarantees", guarantees, atOnce},
+		{"pause", pause, stored},
+		{"resume", resume, stored},
+		{"backup", backup, stored},
+		{"shutdown", shutdown, atOnce},
 	}
 }
 
@@ -58,12 +67,12 @@ func (c *conn) admin(line []byte) {
 	words := strings.Fields(string(line))
 	for _, cmd := range commands() {
 		if n, ok := match(cmd.name, words); ok {
-			if cmd.changes && c.turn.loading {
+			if cmd.waits != atOnce && c.turn.loading {
 				c.waitLoaded()
 			}
 			before := c.turn.lastOp
 			answer := cmd.run(c, words[n:])
-			if c.turn.lastOp == before || !cmd.changes {
+			if c.turn.lastOp == before || cmd.waits != stored {
 				c.reply(answer)
 			} else {
 				c.replyAfter(c.turn.lastOp, answer)

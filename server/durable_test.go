@@ -369,12 +369,38 @@ func TestWhileLoading(t *testing.T) {
 		p.echo()
 		p.send(protocol.OptionReq, "exceptions")
 		p.expect(protocol.OptionRes, "exceptions")
-		require.Equal(t, ".\n", p.admin("status"))
 		require.Equal(t, "OK geartrain\n", p.admin("version"))
+		require.Contains(t, p.list("guarantees"), "state\tloading")
 		p.send(protocol.SubmitJobBg, "f", "", "x")
 		p.silent()
 		close(w.loading)
 		p.expect(protocol.JobCreated)
+	})
+}
+
+// No list says that there are no jobs only because they are not back yet.
+func TestListsWaitForWhatIsStored(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &ward{}
+		first := servertest.Pipe(t, with(w))
+		handle := dial(t, first).background("f", "k", "x")
+		require.NoError(t, first.Drain())
+
+		w.loading = make(chan struct{})
+		second := servertest.Pipe(t, with(w))
+		var all []*peer
+		lists := []string{"status", "prioritystatus", "show jobs", "show unique jobs"}
+		for _, list := range lists {
+			p := dial(t, second)
+			p.raw([]byte(list + "\n"))
+			p.silent()
+			all = append(all, p)
+		}
+		close(w.loading)
+		for i, want := range []string{"f\t1\t0\t0\n.\n", "f\t0\t1\t0\t0\n.\n", handle + "\t0\t0\t1\n.\n", "k\n.\n"} {
+			require.Equal(t, want, all[i].answer(true), lists[i])
+		}
 	})
 }
 

@@ -13,8 +13,8 @@ import (
 // What is stored is loaded while the server listens already:
 //
 //	Serve ──► load: some records in each turn ──► loaded ──► everything is answered
-//	    └──► connections: ECHO, options, names and admin lines are answered; at any other packet
-//	         a connection waits and is not read any further
+//	    └──► connections: ECHO, options, names and admin lines that do not list jobs are answered; at
+//	         any other packet a connection waits and is not read any further
 const (
 	loadTurn     = 512 // records restored in one hold of the lock
 	loadProgress = 5 * time.Second
@@ -92,8 +92,8 @@ func (l *loader) finish() {
 	l.server.cfg.Logger.Info("loaded what is stored", "records", l.n, "seconds", time.Since(l.began).Seconds())
 }
 
-// answersEarly reports whether a packet is answered before everything is loaded. Admin lines that change
-// something wait by themselves.
+// answersEarly reports whether a packet is answered before everything is loaded. Admin lines wait by
+// themselves.
 func answersEarly(t protocol.Type) bool {
 	switch t {
 	case protocol.EchoReq, protocol.OptionReq, protocol.SetClientID, protocol.AllYours, protocol.Text:
