@@ -29,7 +29,8 @@ func newPlanCommand(std *streams, logging *logFlags) *cobra.Command {
 earlier start of this run, by results that are fresh enough, or by those that a server keeps), attached (queued or
 running on a server now), new, and joined (equal to another item of the stage). A stage whose items depend on results
 that are not there yet stands "after" the stages that give them. A skipped stage counts as done for those that need it.
-The times are those of earlier runs. Nothing is submitted and nothing is written.`,
+The times are those of earlier runs. Nothing is submitted and nothing is written. The flags are those of the run that
+is meant.`,
 		Example: `  geartrain plan crawl.yaml -p seed=https://example.org/
   geartrain plan crawl.yaml -p seed=https://example.org/ --resume
   geartrain plan nightly.yaml -S queue.example:4730 --at 2026-11-22T00:00:00Z --json`,
@@ -37,17 +38,7 @@ The times are those of earlier runs. Nothing is submitted and nothing is written
 		RunE: func(cmd *cobra.Command, args []string) error { return p.run(cmd.Context(), args[0]) },
 	}
 	flags := cmd.Flags()
-	p.servers.register(flags)
-	p.state.register(flags)
-	flags.StringVar(&p.state.dir, "data", "", "the same as --state")
-	flags.BoolVar(&p.noData, "no-data", false, "as of a run with --no-data: no earlier result is taken")
-	flags.BoolVar(&p.resume, "resume", false, "of the last run of this file with these parameters that did not come to its end")
-	flags.StringArrayVar(&p.force, "force", nil, "as of a run that does the jobs of this stage anyway; without =STAGE those of all")
-	flags.Lookup("force").NoOptDefVal = flow.ForceAll
-	flags.StringArrayVarP(&p.params, "param", "p", nil, "a parameter, name=value; may be repeated")
-	flags.StringVar(&p.paramsFile, "params", "", "JSON file with parameters; -p wins")
-	flags.StringVar(&p.at, "at", "", "the run's logical time, as 2026-11-22T10:18:34Z (default now, which is a new run)")
-	flags.IntVar(&p.sample, "sample", 0, "of a run with so many items of each stage")
+	p.registerWhich(flags)
 	flags.BoolVarP(&p.quiet, "quiet", "q", false, "the table alone")
 	flags.BoolVar(&p.asJSON, "json", false, "print one JSON object")
 	return cmd

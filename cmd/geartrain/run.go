@@ -74,6 +74,14 @@ drives this run; 130, 143 ended by a signal.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), args[0]) },
 	}
 	flags := cmd.Flags()
+	r.registerWhich(flags)
+	flags.BoolVar(&r.detached, "detach", false, "leave the run to a runner of the server, and print its id")
+	r.registerHow(flags)
+	return cmd
+}
+
+// registerWhich registers the flags that say which run it is, and of which jobs.
+func (r *runCommand) registerWhich(flags *pflag.FlagSet) {
 	r.servers.register(flags)
 	r.state.register(flags)
 	flags.StringVar(&r.state.dir, "data", "", "the same as --state")
@@ -85,9 +93,6 @@ drives this run; 130, 143 ended by a signal.`,
 	flags.StringVar(&r.paramsFile, "params", "", "JSON file with parameters; -p wins")
 	flags.StringVar(&r.at, "at", "", "the run's logical time, as 2026-11-22T10:18:34Z (default now); the same one is the same run")
 	flags.IntVar(&r.sample, "sample", 0, "take so many items of each stage, chosen by key: the same ones each time; 0 for all")
-	flags.BoolVar(&r.detached, "detach", false, "leave the run to a runner of the server, and print its id")
-	r.registerHow(flags)
-	return cmd
 }
 
 // registerHow registers the flags that say how a run is run, whichever it is.
