@@ -164,7 +164,7 @@ func (s *State) forgetAbility(a *ability) {
 	delete(s.abilities, edge{p.slot, f.id})
 	f.workers--
 	if p.owes == f {
-		s.passOn(p.settle())
+		s.passOn(s.settle(p))
 	}
 	s.release(f)
 }

@@ -253,10 +253,21 @@ func (s *State) checkTimers() error {
 // can do it owes a grab.
 func (s *State) checkWaking() error {
 	owed := map[*function]int{}
+	for i, x := range s.debts.heap {
+		p := s.peerSlab.at(x.slot)
+		if p.owes == nil || int(p.debt) != i+1 || i > 0 && x.before(s.debts.heap[(i-1)/2]) {
+			return fmt.Errorf("timer %d of the woken workers is not peer %d's, or out of order", i, p.id)
+		}
+	}
+	timers := len(s.debts.heap)
 	for _, p := range s.peers {
 		if p.owes != nil {
 			owed[p.owes]++
+			timers--
 		}
+	}
+	if timers != 0 {
+		return fmt.Errorf("%d timers of workers that owe no grab", timers)
 	}
 	for name, f := range s.functions {
 		if owed[f] != f.owed {

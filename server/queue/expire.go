@@ -3,7 +3,7 @@ package queue
 import "github.com/geartrain/geartrain/gearman/protocol"
 
 // tick carries out what is due: attempts that took too long, jobs whose time has come, results whose time
-// is over.
+// is over, workers that were woken in vain.
 func (s *State) tick() {
 	s.expired = s.expired[:0]
 	elapsed := s.elapsed()
@@ -22,6 +22,7 @@ func (s *State) tick() {
 		s.ripen(t.slot)
 	}
 	s.expireResults(elapsed)
+	s.lapse()
 }
 
 // ripen queues a job whose time has come.

@@ -15,7 +15,7 @@ func (s *State) grab(ev *Grab) {
 	}
 	p.asleep = false
 	s.arrive(p)
-	owed := p.settle()
+	owed := s.settle(p)
 	switch a, slot := s.findWork(p); {
 	case slot != 0:
 		s.assign(p, a, slot, ev.Detail)

@@ -110,6 +110,9 @@ func (m *model) tick() (want []string) {
 	for _, j := range ready {
 		m.enqueue(j, false)
 	}
+	for _, w := range m.workers {
+		w.owes = w.owes && m.now.Sub(w.woken) < patience
+	}
 	return want
 }
 

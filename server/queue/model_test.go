@@ -45,6 +45,7 @@ type modelJob struct {
 type modelWorker struct {
 	abilities                    map[string]time.Duration
 	asleep, owes, coming         bool
+	woken                        time.Time
 	exceptions, cancels, numbers bool
 	late                         map[int]bool
 	given                        bool
@@ -104,7 +105,7 @@ func (m *model) checkNoops(ev Event, noops []Peer, wakes int) error {
 		if w == nil || !w.asleep || m.next(w) == nil {
 			return fmt.Errorf("NOOP to %d, which is not asleep or has nothing to do", id)
 		}
-		w.asleep, w.owes = false, true
+		w.asleep, w.owes, w.woken = false, true, m.now
 	}
 	return nil
 }

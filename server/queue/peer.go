@@ -27,6 +27,7 @@ type peer struct {
 	unlisted  abilities             // those not among their function's sleepers
 	asleep    bool                  // it gets a NOOP when there is a job
 	owes      *function             // it had a NOOP because of this function and is expected to grab
+	debt      uint32                // that it owes, among the timers
 	coming    bool                  // its grab will be applied again in a moment
 
 	first, last uint32 // attempts it has, in the order of assignment
@@ -43,16 +44,6 @@ type peer struct {
 
 // maxLate bounds what a worker that never reports can cost a grab.
 const maxLate = 256
-
-// settle says that the worker is no longer expected to grab, and for which function it was.
-func (p *peer) settle() *function {
-	f := p.owes
-	if f != nil {
-		f.owed--
-		p.owes = nil
-	}
-	return f
-}
 
 // addLate notes an attempt that was taken from p. Of a worker that never reports only the newest are
 // remembered.

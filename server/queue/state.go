@@ -42,6 +42,7 @@ type State struct {
 	deadlines timers // running jobs with a timeout: nanoseconds after epoch, on the monotonic clock
 	retries   timers // jobs that wait for another attempt: the same
 	expiries  timers // results: the same
+	debts     timers // workers that owe a grab: the same
 
 	random *rand.Rand
 
@@ -108,6 +109,7 @@ func New(cfg Config) *State {
 	ofJob := func(slot uint32) *uint32 { return &s.jobs.at(slot).timer }
 	s.schedule.place, s.deadlines.place, s.retries.place = ofJob, ofJob, ofJob
 	s.expiries.place = func(slot uint32) *uint32 { return &s.results.at(slot).timer }
+	s.debts.place = func(slot uint32) *uint32 { return &s.peerSlab.at(slot).debt }
 	return s
 }
 
@@ -215,7 +217,7 @@ func (s *State) forgetOps() {
 func (s *State) NextDeadline() (time.Time, bool) {
 	var wait time.Duration
 	found := false
-	for _, monotonic := range []*timers{&s.deadlines, &s.retries, &s.expiries} {
+	for _, monotonic := range []*timers{&s.deadlines, &s.retries, &s.expiries, &s.debts} {
 		if t, ok := monotonic.first(); ok {
 			if until := time.Duration(t.at - s.elapsed()); !found || until < wait {
 				wait, found = until, true

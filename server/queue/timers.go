@@ -1,6 +1,6 @@
 package queue
 
-// timer is the time of a job or a result. Two of the same time go off in the order of their serials.
+// timer is the time of a job, a result or a worker. Two of the same time go off in the order of their serials.
 type timer struct {
 	at     int64
 	serial uint64
@@ -11,7 +11,7 @@ func (t timer) before(u timer) bool {
 	return t.at < u.at || t.at == u.at && t.serial < u.serial
 }
 
-// timers is a heap of jobs, or of results, by time. Each is in at most one of them and knows where.
+// timers is a heap of jobs, of results or of workers, by time. Each is in at most one of them and knows where.
 type timers struct {
 	heap  []timer
 	place func(slot uint32) *uint32 // 1 + where in the heap, 0: nowhere

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"slices"
+	"time"
 
 	"github.com/geartrain/geartrain/gearman/protocol"
 )
@@ -19,6 +20,9 @@ import (
 // is settled; if the function then has more ready jobs than workers that owe it a grab, another
 // sleeper is woken. So no job stays queued beside a worker that sleeps and could do it.
 //
+// A worker that does not grab in patience may be stopped, or busy with a job of another server: its
+// debt lapses, and the next sleeper is woken. It may still grab.
+//
 // A worker that is awake and about to grab is as good as a sleeper that was woken, and costs no NOOP:
 // with Grab.Later set, a grab in vain makes the worker one that is coming, and a job that comes makes
 // it owe the grab.
@@ -29,7 +33,7 @@ func (s *State) preSleep(ev *PreSleep) {
 		return
 	}
 	s.arrive(p)
-	owed := p.settle()
+	owed := s.settle(p)
 	p.asleep = true
 	if !s.rouse(p) {
 		for p.unlisted.first != nil {
@@ -55,10 +59,37 @@ func (s *State) rouse(p *peer) bool {
 // notify sends p, which is asleep, its NOOP because of f.
 func (s *State) notify(p *peer, f *function) {
 	p.asleep = false
-	p.owes = f
-	f.owed++
+	s.owe(p, f)
 	s.counters.Wakeups++
 	s.send(p, protocol.Noop)
+}
+
+// patience is how long a worker that was woken may take to grab, before another one is woken too.
+const patience = 20 * time.Millisecond
+
+// owe says that p is expected to grab because of f.
+func (s *State) owe(p *peer, f *function) {
+	p.owes = f
+	f.owed++
+	s.debts.add(p.slot, uint64(p.id), later(s.elapsed(), patience))
+}
+
+// settle says that the worker is no longer expected to grab, and for which function it was.
+func (s *State) settle(p *peer) *function {
+	f := p.owes
+	if f != nil {
+		f.owed--
+		p.owes = nil
+		s.debts.remove(p.slot)
+	}
+	return f
+}
+
+// lapse wakes others in the place of workers that were woken and do not come.
+func (s *State) lapse() {
+	for t, ok := s.debts.first(); ok && t.at <= s.elapsed(); t, ok = s.debts.first() {
+		s.passOn(s.settle(s.peerSlab.at(t.slot)))
+	}
 }
 
 // wake wakes up to n sleepers of f that may have one of its jobs, those first that have slept
@@ -135,8 +166,7 @@ func (s *State) awaitComing(f *function, n int) (left int) {
 			i++
 			continue
 		}
-		p.owes = f
-		f.owed++
+		s.owe(p, f)
 		s.coming = slices.Delete(s.coming, i, i+1)
 		left++
 	}

@@ -62,6 +62,36 @@ func TestWakeupIsNotLost(t *testing.T) {
 	}
 }
 
+// A worker that was woken and is stopped, or busy for another server, does not keep a job from those that
+// sleep.
+func TestWokenWorkerThatDoesNotGrab(t *testing.T) {
+	t.Parallel()
+	tb := newTable(t, Config{})
+	for worker := Peer(2); worker <= 4; worker++ {
+		tb.quiet(canDo(worker, "f"), &PreSleep{Peer: worker})
+	}
+	tb.do(submit(1, "f", "", ""), "1 JOB_CREATED H:1", "2 NOOP")
+	tb.pass(patience - 1)
+	tb.pass(1, "3 NOOP")
+	tb.pass(patience, "4 NOOP")
+	tb.pass(patience)
+	tb.do(&Grab{Peer: 2}, "2 JOB_ASSIGN H:1|f|") // it was only slow
+	tb.do(&Grab{Peer: 3}, "3 NO_JOB")
+	_, more := tb.state.NextDeadline()
+	require.False(t, more)
+}
+
+// Nobody else is woken once the job is taken.
+func TestWokenWorkerThatIsSlow(t *testing.T) {
+	t.Parallel()
+	tb := newTable(t, Config{})
+	tb.quiet(canDo(2, "f"), &PreSleep{Peer: 2}, canDo(3, "f"), &PreSleep{Peer: 3}, canDo(4, "f"))
+	tb.do(submit(1, "f", "", ""), "1 JOB_CREATED H:1", "2 NOOP")
+	tb.do(&Grab{Peer: 4}, "4 JOB_ASSIGN H:1|f|")
+	tb.pass(patience)
+	tb.do(submit(1, "f", "", ""), "1 JOB_CREATED H:2", "3 NOOP")
+}
+
 func TestCanDoWhileAsleep(t *testing.T) {
 	t.Parallel()
 	tb := newTable(t, Config{})
