@@ -51,7 +51,7 @@ var built = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	binary := filepath.Join(folder, "geartrain")
-	cmd := exec.Command("go", "build", "-o", binary, "./cmd/geartrain")
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "./cmd/geartrain")
 	cmd.Dir = filepath.Join("..", "..")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)

@@ -40,7 +40,7 @@ func buildGeartrain(t *testing.T) string {
 	t.Helper()
 	needs(t, "go")
 	binary := filepath.Join(t.TempDir(), "geartrain")
-	cmd := exec.Command("go", "build", "-o", binary, "./cmd/geartrain")
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "./cmd/geartrain")
 	cmd.Dir = filepath.Join("..", "..")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
