@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -193,22 +194,25 @@ func TestCancelledStageBlocksWhatNeedsIt(t *testing.T) {
 // own, though it came late.
 func TestKeptResultsCountAsAnswered(t *testing.T) {
 	t.Parallel()
-	for age, want := range map[time.Duration]int{0: 0, time.Nanosecond: 0, time.Hour: 1} {
-		plan := &Plan{Name: "p", Stages: []Stage{{Name: "a", Function: "a"}}}
-		runner := &Runner{submitter: keptResults(age)}
-		report, err := plan.Run(t.Context(), runner, RunOptions{})
-		require.NoError(t, err)
-		require.Equal(t, 1, report.Stages[0].Done)
-		require.Equal(t, want, report.Stages[0].Answered, "%s old", age)
+	for age, want := range map[time.Duration]int{0: 0, time.Nanosecond: 0, time.Minute - 1: 0, time.Minute: 1, time.Hour: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			plan := &Plan{Name: "p", Stages: []Stage{{Name: "a", Function: "a"}}}
+			runner := &Runner{submitter: keptResults(age)}
+			report, err := plan.Run(t.Context(), runner, RunOptions{})
+			require.NoError(t, err)
+			require.Equal(t, 1, report.Stages[0].Done)
+			require.Equal(t, want, report.Stages[0].Answered, "%s old", age)
+		})
 	}
 }
 
-// keptResults is a submitter that has kept every result for so long.
+// keptResults is a submitter that has kept every result for so long, and answers after a minute.
 type keptResults time.Duration
 
 func (k keptResults) open(context.Context, int) taskSet { return k }
 
 func (k keptResults) add(t gearman.Task) {
+	time.Sleep(time.Minute)
 	t.OnComplete(gearman.Result{Payload: []byte("x"), Attempt: 1, Age: time.Duration(k)})
 }
 

@@ -257,10 +257,11 @@ stages:
   - name: a
     for_each: [slow, quick]
     run: |
-      if [ "$ITEM" = quick ]; then : >"$DIR/quick"; else until [ -e "$DIR/quick" ]; do sleep 0.01; done; sleep 1; fi
+      [ "$ITEM" = quick ] || until [ -e "$DIR/quick" ]; do sleep 0.01; done
       echo "$ITEM"
     env: {DIR: "${{ params.dir }}"}
     results: {order: arrival}
+  - {name: arrived, stream: a, run: ': >"$DIR/$ITEM"', env: {DIR: "${{ params.dir }}"}}
   - {name: b, run: cat, args: "${{ stages.a.results }}"}
 `, map[string]any{"dir": t.TempDir()})
 	require.NoError(t, err)
