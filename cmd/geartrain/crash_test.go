@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,7 +47,7 @@ func TestKilledServerKeepsItsWord(t *testing.T) {
 	}
 	close(stopLoad)
 	load.Wait()
-	require.Eventually(t, func() bool { return s.jobs() == 0 }, 2*patience, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return s.jobs() == 0 && l.anyConfirmed() }, 2*patience, 50*time.Millisecond)
 	close(stopWork)
 	work.Wait()
 	l.check()
@@ -66,6 +67,7 @@ type mortal struct {
 	flags        []string
 	cmd          *exec.Cmd
 	log          bytes.Buffer
+	life         atomic.Int64 // how often it was started
 }
 
 func newMortal(t *testing.T, flags ...string) *mortal {
@@ -91,6 +93,7 @@ func newMortalAt(t *testing.T, data string, flags ...string) *mortal {
 
 func (s *mortal) start() {
 	s.t.Helper()
+	s.life.Add(1)
 	s.cmd = exec.Command("geartrain", append([]string{"server", "-L", "unix:" + s.socket, "--data", s.data}, s.flags...)...)
 	s.cmd.Stderr = &s.log
 	require.NoError(s.t, s.cmd.Start())
@@ -149,17 +152,23 @@ func (s *mortal) list(line string) string {
 // talker is a connection that ends with the server.
 type talker struct {
 	net.Conn
-	in *protocol.Reader
+	in   *protocol.Reader
+	life int64 // the server's
 }
 
 func (s *mortal) dial() *talker {
+	life := s.life.Load()
 	c, err := net.Dial("unix", s.socket)
 	if err != nil {
 		time.Sleep(time.Millisecond) // the server is dead just now
 		return nil
 	}
+	if s.life.Load() != life { // which one answered is not known
+		c.Close()
+		return nil
+	}
 	_ = c.SetDeadline(time.Now().Add(2 * patience))
-	return &talker{c, protocol.NewReader(c, protocol.Limits{MaxLine: -1})}
+	return &talker{c, protocol.NewReader(c, protocol.Limits{MaxLine: -1}), life}
 }
 
 func request(typ protocol.Type, args ...string) []byte {
@@ -179,12 +188,12 @@ type ledger struct {
 	acked     map[int]bool
 	refused   map[int]bool
 	ran       map[int]int
-	confirmed map[int]bool
+	confirmed map[int]int64 // the server's life in which that was
 	wrong     []string
 }
 
 func newLedger(t *testing.T) *ledger {
-	return &ledger{t: t, acked: map[int]bool{}, refused: map[int]bool{}, ran: map[int]int{}, confirmed: map[int]bool{}}
+	return &ledger{t: t, acked: map[int]bool{}, refused: map[int]bool{}, ran: map[int]int{}, confirmed: map[int]int64{}}
 }
 
 // payload is one that shows damage: number, checksum and filler, which for some is larger than what
@@ -302,11 +311,11 @@ func (l *ledger) workFor(c *talker, stop chan struct{}) {
 			l.wrong = append(l.wrong, err.Error())
 		}
 		if done != 0 {
-			l.confirmed[done] = true
+			l.confirmed[done] = c.life
 		}
 		if number != 0 {
 			l.ran[number]++
-			if l.confirmed[number] {
+			if life, ok := l.confirmed[number]; ok && life <= c.life { // else this news is older, and came late
 				l.wrong = append(l.wrong, fmt.Sprintf("job %d ran again although its end was confirmed", number))
 			}
 		}
@@ -322,6 +331,13 @@ func (l *ledger) begun() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.acked) > 0
+}
+
+// anyConfirmed says that a worker knows of a job that its end was taken.
+func (l *ledger) anyConfirmed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.confirmed) > 0
 }
 
 // check compares what was promised with what has happened.
