@@ -151,7 +151,7 @@ func TestCrawlLimits(t *testing.T) {
 	require.Contains(t, report.String(), "\nFound, but not fetched\n  /about.html\n")
 
 	report.Reset()
-	require.NoError(t, run(t.Context(), []string{"-timeout", "3s", "-rate", "1000/s", "-max", "4", v.url}, &report, io.Discard))
+	require.NoError(t, run(t.Context(), []string{"-timeout", "1m", "-rate", "1000/s", "-max", "4", v.url}, &report, io.Discard))
 	require.Contains(t, report.String(), "\n4 addresses, ")
 }
 
