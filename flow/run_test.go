@@ -435,11 +435,16 @@ func TestEventsOfARun(t *testing.T) {
 func TestSlowReaderOfEventsMissesJobsOnly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r, _ := fakeRunner(map[string]handler{"f": echo})
+		hold := make(chan struct{})
+		r, _ := fakeRunner(map[string]handler{"f": func(_ context.Context, p string) (string, error) {
+			<-hold
+			return p, nil
+		}})
 		plan := &Plan{Name: "p", Stages: []Stage{{Name: "a", Function: "f", Input: each(t, 5000)}}}
 		run, err := plan.Start(t.Context(), r, RunOptions{})
 		require.NoError(t, err)
 		events := run.Events(t.Context(), JobDone, RunEnded)
+		close(hold)
 		_, err = run.Wait()
 		require.NoError(t, err)
 		seen, missed := 0, 0

@@ -80,7 +80,14 @@ func TestNothingShowsASecret(t *testing.T) {
 	plan := load(t, leaky)
 	secrets := readSecrets(t, plan, map[string]string{"CANARY": canary})
 	var log, told listening
+	listens := make(chan struct{})
 	runner := flowtest.NewRunner(t, func(w *gearman.Worker) {
+		w.Use(func(next gearman.HandlerFunc) gearman.HandlerFunc {
+			return func(ctx context.Context, job *gearman.Job) ([]byte, error) {
+				<-listens
+				return next(ctx, job)
+			}
+		})
 		flow.HandleCommands(w, plan, flow.CommandOptions{Secrets: secrets, Stderr: &log})
 	})
 	runner.Secrets, runner.Stderr = secrets, &log
@@ -88,7 +95,9 @@ func TestNothingShowsASecret(t *testing.T) {
 	var output bytes.Buffer
 	run, err := plan.Start(context.Background(), runner, flow.RunOptions{Output: &output})
 	require.NoError(t, err)
-	for e := range run.Events(context.Background()) {
+	events := run.Events(context.Background())
+	close(listens)
+	for e := range events {
 		fmt.Fprintf(&told, "%+v %v\n", e, e.Err)
 	}
 	report, err := run.Wait()
