@@ -9,7 +9,8 @@ import (
 // submitter opens task sets. It is a client of a job server; in tests it can be less.
 type submitter interface {
 	// open returns an empty set. Its tasks fail when ctx ends, with the context's cause. No more than
-	// limit of them are unanswered at once, those aside that wait for a retry.
+	// limit of them are unanswered at once, those aside that wait for a retry. Those that find a queue full
+	// wait for room in it.
 	open(ctx context.Context, limit int) taskSet
 }
 
@@ -26,6 +27,7 @@ type clientSubmitter struct{ client *gearman.Client }
 func (c clientSubmitter) open(ctx context.Context, limit int) taskSet {
 	set := c.client.NewTaskSet(ctx)
 	set.SetLimit(limit)
+	set.AwaitRoom()
 	return clientSet{set}
 }
 

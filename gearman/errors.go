@@ -44,7 +44,8 @@ var (
 	ErrDiskFull = errors.New("gearman: the server's disk is full")
 	// ErrStoreFailed: the server cannot store jobs any more. It has to be started again.
 	ErrStoreFailed = errors.New("gearman: the server's store has failed")
-	// ErrQueueFull: the function's queue, or the server, holds as many jobs as it may.
+	// ErrQueueFull: the function's queue, or the server, holds as many jobs as it may. A set can wait for
+	// room: [TaskSet.AwaitRoom].
 	ErrQueueFull = errors.New("gearman: queue full")
 	// ErrShuttingDown: the server ends and takes no more jobs.
 	ErrShuttingDown = errors.New("gearman: server is shutting down")

@@ -34,6 +34,7 @@ type pending struct {
 	placed   bool          // it holds a place in the set's limit
 	answered bool
 	delays   backoff.BackOff // between attempts; nil before the first retry
+	room     backoff.BackOff // between submissions to a full queue; nil before the first that was refused
 	found    bool            // attach: it was
 	searches int             // attach: in vain, since then
 	timer    *time.Timer     // of the attempt's timeout, or of the retry
@@ -87,6 +88,14 @@ func (p *pending) attemptFailed(why Reason, err *TaskError) {
 	p.retrying = true
 	p.set.giveUpPlace(p)
 	p.timer = time.AfterFunc(p.delays.NextBackOff(), p.retry)
+}
+
+// awaitRoom submits again after a while: the queue is full.
+func (p *pending) awaitRoom() {
+	if p.room == nil {
+		p.room = roomDelays()
+	}
+	p.submitAfter(p.room.NextBackOff())
 }
 
 // submitAfter submits when d is over, unless the task ends before. It keeps its place in the limit.

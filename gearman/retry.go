@@ -94,3 +94,13 @@ func redials() *backoff.ExponentialBackOff {
 		MaxInterval:         2 * time.Second,
 	}
 }
+
+// roomDelays are those between submissions to a queue that is full.
+func roomDelays() *backoff.ExponentialBackOff {
+	return &backoff.ExponentialBackOff{
+		InitialInterval:     20 * time.Millisecond,
+		RandomizationFactor: 0.5,
+		Multiplier:          2,
+		MaxInterval:         650 * time.Millisecond, // a second at most, with the factor
+	}
+}

@@ -90,6 +90,8 @@ func (sub *submission) refused(err *ServerError) {
 		p.attachRefused(err)
 	case err.Code == protocol.CodeKeyConflict:
 		p.fail(p.failure(err))
+	case err.Code == protocol.CodeQueueError && p.set.waits:
+		p.awaitRoom()
 	default:
 		p.attemptFailed(Refused, p.failure(err))
 	}

@@ -35,6 +35,7 @@ type TaskSet struct {
 	room  sync.Cond  // a place in the limit is free
 	news  sync.Cond  // all is done, or there is a result to be ranged over
 	limit int        // 0: none
+	waits bool       // while a queue is full; see AwaitRoom
 	holds bool       // Hold was called, and neither Release nor Wait after it
 	held  []*submission
 	taken int // places
@@ -95,6 +96,15 @@ func (s *TaskSet) SetLimit(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.limit = max(n, 0)
+}
+
+// AwaitRoom has a task that is refused because the queue is full wait, and not fail: it is submitted again,
+// at least once a second, for as long as that takes. It counts as no attempt, and the task keeps its place in
+// the limit, so that Add waits too. Call it before the first Add.
+func (s *TaskSet) AwaitRoom() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waits = true
 }
 
 // Hold keeps back what is added from now on until [TaskSet.Release] or the next Wait, for those who know

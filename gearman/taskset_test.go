@@ -114,6 +114,59 @@ func serveAll(accept func() *fakeConn) {
 	}
 }
 
+func TestFullQueueMakesAddWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(t)
+		set := f.client().NewTaskSet(t.Context())
+		set.SetLimit(1)
+		set.AwaitRoom()
+		results := set.Results()
+		added := 0
+		go func() {
+			for range 2 {
+				set.Add(Task{Function: "f", Key: "k"})
+				added++
+			}
+		}()
+		s := f.accept()
+		begin := time.Now()
+		for range 20 {
+			s.expect(protocol.SubmitJob)
+			s.send(protocol.Error, protocol.CodeQueueError, "Job queue is full")
+		}
+		synctest.Wait()
+		require.Equal(t, 1, added)
+		require.Greater(t, time.Since(begin), 5*time.Second)
+		require.Less(t, time.Since(begin), 20*time.Second)
+		s.take("H:1")
+		s.send(protocol.WorkComplete, "H:1", "")
+		s.take("H:2")
+		s.send(protocol.WorkComplete, "H:2", "")
+		for r, err := range results {
+			require.NoError(t, err)
+			require.Equal(t, 1, r.Attempt)
+		}
+		require.NoError(t, set.Wait())
+	})
+}
+
+func TestCancelEndsTheWaitForRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(t)
+		set := f.client().NewTaskSet(t.Context())
+		set.AwaitRoom()
+		set.Add(Task{Function: "f"})
+		s := f.accept()
+		s.expect(protocol.SubmitJob)
+		s.send(protocol.Error, protocol.CodeQueueError, "")
+		synctest.Wait()
+		set.Cancel(errors.New("enough"))
+		require.ErrorContains(t, set.Wait(), "enough")
+	})
+}
+
 func TestLimitBoundsUnansweredTasks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
