@@ -40,7 +40,7 @@ type JobFailure struct {
 // Reason is what some failures of a stage have in common.
 type Reason struct {
 	Reason  string     `json:"reason"`
-	Message string     `json:"message"` // the first line
+	Message string     `json:"message"` // one line
 	Count   int        `json:"count"`
 	Example JobFailure `json:"example"`
 }
@@ -75,8 +75,7 @@ func (f *failures) add(failure JobFailure) error {
 }
 
 func (f *failures) group(failure JobFailure) {
-	message, _, _ := strings.Cut(failure.Message, "\n")
-	message = wording.Shorten(message, 200)
+	message := wording.Shorten(headline(failure.Message), 200)
 	common := withoutItem(message, failure.Item)
 	id := failure.Reason + "\x00" + common
 	group := f.reasons[id]
@@ -92,6 +91,17 @@ func (f *failures) group(failure JobFailure) {
 		group.Message = common // it is not only the first one's any more
 	}
 	group.Count++
+}
+
+// headline is the line of a message that says what went wrong: the first one; and where that announces what a
+// program said at its end, the last one with it.
+func headline(message string) string {
+	first, said, more := strings.Cut(message, "\n")
+	if !more || !strings.HasSuffix(first, ":") {
+		return first
+	}
+	said = strings.TrimSpace(said)
+	return first + " " + strings.TrimSpace(said[strings.LastIndexByte(said, '\n')+1:])
 }
 
 // withoutItem is the message with … in place of what it says of the item, such as its address: then messages
@@ -110,7 +120,7 @@ func withoutItem(message string, item json.RawMessage) string {
 // maxItemTexts is how many texts of an item are looked for in a message.
 const maxItemTexts = 20
 
-// itemTexts are the texts and numbers of an item that are long enough to be told from chance, the longest
+// itemTexts are the texts of an item, and its numbers that are long enough to be told from chance, the longest
 // first.
 func itemTexts(v any, texts []string) []string {
 	switch v := v.(type) {
@@ -124,7 +134,9 @@ func itemTexts(v any, texts []string) []string {
 		}
 	case nil, bool:
 	default:
-		if text, err := value.Text(v); err == nil && len(text) > 1 && len(texts) < maxItemTexts {
+		text, err := value.Text(v)
+		_, word := v.(string)
+		if err == nil && (len(text) > 1 || word && text != "") && len(texts) < maxItemTexts {
 			texts = append(texts, text)
 		}
 	}
