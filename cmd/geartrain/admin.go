@@ -78,24 +78,25 @@ func (a *adminCommand) list(cmd *cobra.Command, header string, ask func(ctx cont
 
 // change has every server do something. What not all of them know is found when one of them does.
 func (a *adminCommand) change(cmd *cobra.Command, do func(ctx context.Context, admin *gearman.Admin) error) error {
-	return a.changeSaying(cmd, func(ctx context.Context, _ string, admin *gearman.Admin) (string, error) {
-		return "", do(ctx, admin)
+	return a.changeSaying(cmd, func(ctx context.Context, server string, admin *gearman.Admin) (adminRow, string, error) {
+		return changedRow{server}, "", do(ctx, admin)
 	})
 }
 
-// changeSaying is change with a line of text for each server that has done it.
-func (a *adminCommand) changeSaying(cmd *cobra.Command, do func(ctx context.Context, server string, admin *gearman.Admin) (string, error)) error {
+// changeSaying is change with a line of text, or a row of JSON, for each server that has done it.
+func (a *adminCommand) changeSaying(cmd *cobra.Command, do func(ctx context.Context, server string, admin *gearman.Admin) (adminRow, string, error)) error {
 	var failed, unknown error
 	done := []adminRow{}
 	for _, server := range a.servers.orDefault() {
+		var row adminRow
 		said := ""
 		err := a.ask(cmd.Context(), server, func(ctx context.Context, admin *gearman.Admin) (err error) {
-			said, err = do(ctx, server, admin)
+			row, said, err = do(ctx, server, admin)
 			return err
 		})
 		switch {
 		case err == nil:
-			done = append(done, changedRow{server})
+			done = append(done, row)
 			if !a.asJSON {
 				_, err = io.WriteString(a.std.out, said)
 				failed = errors.Join(failed, err)

@@ -85,8 +85,8 @@ peers on other machines.`,
 				return usageError("a backup is of one server; name one with -S")
 			}
 			dir := args[0]
-			return a.changeSaying(cmd, func(ctx context.Context, server string, admin *gearman.Admin) (string, error) {
-				return "backup of " + server + " written to " + visible(dir) + "\n", admin.Backup(ctx, dir)
+			return a.changeSaying(cmd, func(ctx context.Context, server string, admin *gearman.Admin) (adminRow, string, error) {
+				return changedRow{server}, "backup of " + server + " written to " + visible(dir) + "\n", admin.Backup(ctx, dir)
 			})
 		},
 	}

@@ -86,8 +86,12 @@ func (b *backfillCommand) backfill(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	if named := b.run.servers.named(); b.run.detached && len(named) == 0 {
-		if err := detachable(plan.Servers); err != nil {
+	if b.run.detached {
+		servers := b.run.servers.named()
+		if servers == nil {
+			servers = plan.Servers
+		}
+		if err := b.run.detachable(servers); err != nil {
 			return err
 		}
 	}
@@ -137,6 +141,9 @@ func (b *backfillCommand) partitions(plan *flow.Plan) ([]partition, error) {
 	to, err := partitionTime("--to", b.to, zone, 1)
 	if err != nil {
 		return nil, err
+	}
+	if to.Before(from) {
+		return nil, usageError("--from %s is after --to %s", b.from, b.to)
 	}
 	given, err := b.run.givenParams()
 	if err != nil {

@@ -58,6 +58,8 @@ func (c *cancelCommand) askDriver(ctx context.Context, run *runs.Run, done *canc
 	case errors.Is(err, context.DeadlineExceeded):
 		holder, _ := run.Driver() // empty when it has just gone
 		return &codedError{exitTimeout, fmt.Errorf("the runner (%s) did not answer within %s; nothing is known to have changed", holder, askFor)}
+	case errors.Is(err, runs.ErrNotDriven):
+		return &codedError{exitNotFound, fmt.Errorf("run %s ended just now; nothing was changed", shortID(done.Run))}
 	case err != nil:
 		return err
 	case reply.Error != "":

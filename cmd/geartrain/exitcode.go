@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
 
 	"github.com/geartrain/geartrain/flow"
 	"github.com/geartrain/geartrain/flow/form"
@@ -47,9 +50,10 @@ func usageError(format string, args ...any) error {
 	return &codedError{exitUsage, fmt.Errorf(format, args...)}
 }
 
-// errorText is what the user is told at the end, "" for nothing.
+// errorText is what the user is told at the end, "" for nothing: nor that nobody reads the output any more.
 func errorText(err error) string {
-	if err == nil || err.Error() == "" {
+	var write *fs.PathError
+	if err == nil || err.Error() == "" || errors.As(err, &write) && write.Path == os.Stdout.Name() && errors.Is(write, syscall.EPIPE) {
 		return ""
 	}
 	return "geartrain: " + err.Error()

@@ -70,7 +70,7 @@ func (k *keeper) drive(ctx context.Context, plan *flow.Plan, servers []string, o
 	}
 	record := runs.Record{
 		ID: options.ID, Pipeline: plan.Name, File: k.path, Params: options.Params,
-		ScheduledAt: options.ScheduledAt, Servers: servers,
+		ScheduledAt: options.ScheduledAt, Sample: options.Sample, Servers: servers,
 	}
 	if record.Group, err = plan.GroupOf(options.Params, options.ID, options.ScheduledAt); err != nil {
 		return nil, err

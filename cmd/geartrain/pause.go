@@ -26,7 +26,7 @@ func newHaltCommand(std *streams, use, short string, do func(*gearman.Admin, con
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.changeSaying(cmd, func(ctx context.Context, server string, admin *gearman.Admin) (string, error) {
+			return a.changeSaying(cmd, func(ctx context.Context, server string, admin *gearman.Admin) (adminRow, string, error) {
 				before, err := admin.Functions(ctx)
 				if err == nil {
 					err = do(admin, ctx, args[0])
@@ -37,10 +37,19 @@ func newHaltCommand(std *streams, use, short string, do func(*gearman.Admin, con
 						jobs = f
 					}
 				}
-				return fmt.Sprintf(said, visible(args[0]), server, jobs.Jobs-jobs.Running, jobs.Running), err
+				row := haltedRow{changedRow{server}, args[0], jobs.Jobs - jobs.Running, jobs.Running}
+				return row, fmt.Sprintf(said, visible(args[0]), server, row.Waiting, row.Running), err
 			})
 		},
 	}
 	a.register(cmd.Flags())
 	return cmd
+}
+
+// haltedRow is a server that has paused or resumed a function, with the jobs that were there.
+type haltedRow struct {
+	changedRow
+	Function string `json:"function"`
+	Waiting  int    `json:"waiting"`
+	Running  int    `json:"running"`
 }

@@ -32,7 +32,7 @@ func newRetryCommand(std *streams, logging *logFlags) *cobra.Command {
 		Short: "Start a kept run again: what failed or is missing runs, what has a result does not",
 		Long: `Starts a run again, with its parameters and its logical time, from its file as it is now: a stage whose command or
 version has changed is other work, and runs. What has a result is not run, unless --from or --only names a stage whose
-jobs are to run in any case. It also carries on a run that was killed.`,
+jobs are to run in any case. It also carries on a run that was killed. A run of a sample stays one.`,
 		Example: `  geartrain retry last
   geartrain retry r1.abcdef --from parse
   geartrain retry r1.abcdef --only report

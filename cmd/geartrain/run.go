@@ -46,6 +46,7 @@ type runCommand struct {
 	asJSON      bool
 
 	secrets *flow.Secrets
+	keeps   bool // the run is kept, and can be started again
 }
 
 func newRunCommand(std *streams, logging *logFlags) *cobra.Command {
@@ -140,12 +141,13 @@ func (r *runCommand) runKept(ctx context.Context, file string, plan *flow.Plan, 
 		in.servers = plan.Servers
 	}
 	if r.detached {
-		if err := detachable(in.servers); err != nil {
+		if err := r.detachable(in.servers); err != nil {
 			return err
 		}
 		return r.detach(ctx, k, in.servers, &runs.Order{
 			Run: options.ID, Pipeline: plan.Name, File: k.path, Source: string(k.source),
 			Params: options.Params, ScheduledAt: options.ScheduledAt, Force: r.force,
+			Sample: options.Sample,
 		})
 	}
 	if r.secrets, err = r.readSecrets(plan); err != nil {
@@ -264,7 +266,7 @@ func (r *runCommand) options(plan *flow.Plan, k *keeper) (flow.RunOptions, error
 		return options, err
 	}
 	if r.kept != nil {
-		options.ID, options.Params, options.ScheduledAt = r.kept.ID, r.kept.Params, r.kept.ScheduledAt
+		options.ID, options.Params, options.ScheduledAt, options.Sample = r.kept.ID, r.kept.Params, r.kept.ScheduledAt, r.kept.Sample
 		return options, nil
 	}
 	given, err := r.givenParams()
@@ -299,7 +301,7 @@ func (r *runCommand) logicalTime(plan *flow.Plan, k *keeper, given map[string]st
 	case r.resume:
 		return now, &codedError{exitNotFound, errors.New("no run of this file with these parameters is unfinished; " +
 			"nothing was run; without --resume a new one begins")}
-	case old != nil && !r.quiet:
+	case old != nil && !r.quiet && !old.Driven():
 		fmt.Fprintf(r.std.err, "note: run %s of this file with these parameters, begun at %s, did not come to its end; "+
 			"this is another one; --resume carries that one on\n", old.Record.ID, old.Record.StartedAt.Format(time.RFC3339))
 	}
@@ -373,6 +375,7 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 	if err != nil {
 		return err
 	}
+	r.keeps = k.driver != nil
 	if err := k.begin(run, in.servers, cancel); err != nil {
 		cancel(err)
 	}
@@ -387,7 +390,11 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 		output.before = func() {}
 	}
 	close(output.ready)
-	again := r.again(file, run.ScheduledAt())
+	whole := r.again(file, run.ScheduledAt())
+	again := whole
+	if r.sample > 0 {
+		again += fmt.Sprintf(" --sample %d", r.sample)
+	}
 	signals := &signalWatch{run: run, client: client, say: r.std.err, again: again, cancel: cancel, grace: r.grace}
 	if in.alone && !r.noWorkers {
 		signals.inside = in
@@ -409,7 +416,7 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 		}
 	}
 	if r.sample > 0 && err == nil && !r.quiet {
-		fmt.Fprintf(r.std.err, "a sample; all of it, with the same keys: %s\n", again)
+		fmt.Fprintf(r.std.err, "a sample; all of it, with the same keys: %s\n", whole)
 	}
 	return r.verdict(report, err, signal, again)
 }

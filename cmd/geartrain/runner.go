@@ -81,10 +81,15 @@ func (f *runnerFlags) start(servers []string, logger *slog.Logger) (stop func() 
 	}, nil
 }
 
-// detachable is what is wrong with a run that is to be detached without a server.
-func detachable(servers []string) error {
-	if len(servers) == 0 {
+// detachable is what is wrong with a run that is to be detached.
+func (r *runCommand) detachable(servers []string) error {
+	switch {
+	case len(servers) == 0:
 		return usageError("--detach leaves the run to a runner of a job server, and none is named: -S HOST:PORT; nothing was run")
+	case r.timeout > 0:
+		return usageError("--timeout is for a run that this process waits for; with --detach write timeout: in the file; nothing was run")
+	case r.strict:
+		return usageError("--strict is for a run that this process waits for; leave out --detach; nothing was run")
 	}
 	return nil
 }

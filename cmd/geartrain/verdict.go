@@ -5,15 +5,18 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"syscall"
 
 	"github.com/geartrain/geartrain/flow"
+	"github.com/geartrain/geartrain/flow/wording"
 )
 
 // verdict says on standard error what is wrong and how to go on, and gives the exit code to the end.
 func (r *runCommand) verdict(report *flow.Report, err error, signal os.Signal, again string) error {
 	if report != nil {
 		sayFailures(r.std.err, report)
+		r.sayRetry(report)
 		r.sayTouched(report)
 	}
 	switch {
@@ -37,6 +40,14 @@ func (r *runCommand) verdict(report *flow.Report, err error, signal os.Signal, a
 
 // continueWith is the last line of a run that can be carried on.
 func continueWith(again string) string { return "continue with: " + again }
+
+// sayRetry says how what failed is run again, where the run is kept.
+func (r *runCommand) sayRetry(report *flow.Report) {
+	failed := slices.ContainsFunc(report.Stages, func(s flow.StageReport) bool { return s.Failed > 0 })
+	if r.keeps && failed && !r.quiet {
+		fmt.Fprintf(r.std.err, "only what failed, again: geartrain retry %s\n", shortID(report.Run))
+	}
+}
 
 // sayTouched says what starting a run again came to.
 func (r *runCommand) sayTouched(report *flow.Report) {
@@ -65,11 +76,22 @@ func unreachable(report *flow.Report) bool {
 	return failed > 0
 }
 
-// sayFailures writes each stage's failures by what they have in common: a count and one example.
+// maxSaidReasons is how many reasons are told of each stage.
+const maxSaidReasons = 10
+
+// sayFailures writes each stage's failures by what they have in common: a count, and one of several.
 func sayFailures(w io.Writer, report *flow.Report) {
 	for _, stage := range report.Stages {
-		for _, reason := range stage.Reasons {
-			fmt.Fprintf(w, "%s: %d failed: %s\n", stage.Stage, reason.Count, reason.Message)
+		for i, reason := range stage.Reasons {
+			if i == maxSaidReasons {
+				fmt.Fprintf(w, "%s: and %d other reasons\n", stage.Stage, len(stage.Reasons)-i)
+				break
+			}
+			example := ""
+			if reason.Count > 1 {
+				example = "; one of them: item " + wording.Shorten(string(reason.Example.Item), 200)
+			}
+			fmt.Fprintf(w, "%s: %d failed: %s%s\n", stage.Stage, reason.Count, reason.Message, example)
 		}
 	}
 }

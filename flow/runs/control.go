@@ -42,9 +42,13 @@ func (r *Run) Ask(ctx context.Context, q Request) (Reply, error) {
 	tick := time.NewTicker(requestEvery)
 	defer tick.Stop()
 	for {
+		driven := r.Driven() // before the look: whatever was answered until then is seen
 		var reply Reply
 		if err := readJSON(root, name+".reply", &reply); err == nil {
 			return reply, root.Remove(name + ".reply")
+		}
+		if !driven {
+			return Reply{}, errors.Join(ErrNotDriven, ignoreMissing(root.Remove(name+".ask")))
 		}
 		select {
 		case <-tick.C:

@@ -29,7 +29,8 @@ type Order struct {
 	Params      Params    `json:"params"`
 	ScheduledAt time.Time `json:"scheduled_at"`
 	Force       []string  `json:"force,omitempty"`
-	PlacedAt    time.Time `json:"placed_at"` // a run that was cancelled since is not begun
+	Sample      int       `json:"sample,omitempty"` // items of each stage; 0: all
+	PlacedAt    time.Time `json:"placed_at"`        // a run that was cancelled since is not begun
 }
 
 const orderVersion = 1
@@ -49,7 +50,7 @@ func (s *State) Place(o *Order, servers []string) error {
 	now := time.Now().UTC()
 	record := Record{
 		ID: o.Run, Pipeline: o.Pipeline, File: o.File, FileHash: HashFile([]byte(o.Source)), Params: o.Params,
-		ScheduledAt: o.ScheduledAt, Servers: servers, RunsOn: servers, CreatedAt: now, StartedAt: now,
+		ScheduledAt: o.ScheduledAt, Sample: o.Sample, Servers: servers, RunsOn: servers, CreatedAt: now, StartedAt: now,
 	}
 	if err := errors.Join(writeFile(root, "pipeline.yaml", []byte(o.Source)), writeJSON(root, "record.json", &record)); err != nil {
 		return fmt.Errorf("place run %s: %w", o.Run, err)

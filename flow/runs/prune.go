@@ -57,21 +57,26 @@ func (r *Run) removeJournal() error {
 	return errors.Join(root.RemoveAll("journal"), root.RemoveAll("log"), root.RemoveAll("control"))
 }
 
-// Unfinished is the run of a pipeline file that was started last, is driven by nobody and did not come to its
-// end, of those for which same holds; nil: none. Whether the parameters are the same is for the caller to say,
-// since their defaults may depend on the run's logical time.
+// Unfinished is the run of a pipeline file that was started last and did not come to its end, of those for
+// which same holds: one that nobody drives, or if there is none one that is driven; nil: none. Whether the
+// parameters are the same is for the caller to say, since their defaults may depend on the run's logical time.
 func (s *State) Unfinished(pipeline, file string, same func(*Record) bool) (*Run, error) {
 	all, err := s.List()
 	if err != nil {
 		return nil, err
 	}
+	var driven *Run
 	for _, r := range all {
 		mine := r.Record.Pipeline == pipeline && r.Record.File == file && !r.Record.Ended()
-		if mine && same(&r.Record) && !r.Driven() {
+		switch {
+		case !mine || !same(&r.Record):
+		case !r.Driven():
 			return r, nil
+		case driven == nil:
+			driven = r
 		}
 	}
-	return nil, nil
+	return driven, nil
 }
 
 // SameParams compares JSON values, which have the same form when they have been read as they were written.

@@ -23,6 +23,7 @@ type Record struct {
 	ScheduledAt time.Time   `json:"scheduled_at"`
 	Attempt     int         `json:"attempt"`           // starts after an end; carrying on what was killed does not count
 	Starts      int         `json:"starts"`            // all of them
+	Sample      int         `json:"sample,omitempty"`  // items of each stage; 0: all
 	Servers     []string    `json:"servers"`           // none: it had one of its own
 	RunsOn      []string    `json:"runs_on,omitempty"` // the servers of the last start, its own one among them
 	Group       string      `json:"group,omitempty"`

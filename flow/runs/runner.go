@@ -81,7 +81,7 @@ func (r *Runner) job(ctx context.Context, job *gearman.Job) ([]byte, error) {
 // inTurn drives the run when its turn beside others has come.
 func (r *Runner) inTurn(ctx context.Context, o *Order, plan *flow.Plan, trusted bool) (report *flow.Report, err error) {
 	record := Record{
-		ID: o.Run, Pipeline: o.Pipeline, File: o.File, Params: o.Params, ScheduledAt: o.ScheduledAt, Servers: r.Servers,
+		ID: o.Run, Pipeline: o.Pipeline, File: o.File, Params: o.Params, ScheduledAt: o.ScheduledAt, Sample: o.Sample, Servers: r.Servers,
 	}
 	if record.Group, err = plan.GroupOf(o.Params, o.Run, o.ScheduledAt); err != nil {
 		return nil, gearman.NoRetry(err)
@@ -162,7 +162,7 @@ func (r *Runner) run(ctx context.Context, d *Driver, o *Order, plan *flow.Plan, 
 	defer output.Close() // what it is worth was written
 	run, err := plan.Start(running, &flow.Runner{Client: r.Client, Secrets: secrets, Stderr: d.Log("", "", nil), Guard: r.Guard}, flow.RunOptions{
 		ID: o.Run, Params: o.Params, ScheduledAt: o.ScheduledAt, Attempt: d.Record().Attempt,
-		Output: output, Journal: d, Force: r.force(d, o),
+		Output: output, Journal: d, Force: r.force(d, o), Sample: o.Sample,
 	})
 	if err != nil {
 		return nil, gearman.NoRetry(err)

@@ -293,6 +293,9 @@ func TestRequests(t *testing.T) {
 	defer cancel()
 	_, err = run.Ask(short, Request{})
 	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.NoError(t, d.Close())
+	_, err = run.Ask(t.Context(), Request{})
+	require.ErrorIs(t, err, ErrNotDriven)
 }
 
 func TestLog(t *testing.T) {
@@ -376,12 +379,18 @@ func TestUnfinished(t *testing.T) {
 	}
 	require.Empty(t, found())
 	d := start(1)
-	require.Empty(t, found(), "it runs")
+	require.Equal(t, idOf(t, 1), found(), "there is no other")
+	other := start(2)
+	require.NoError(t, other.Close())
+	require.Equal(t, idOf(t, 2), found(), "nobody drives it")
+	other = start(2)
+	require.NoError(t, other.Finish(&flow.Report{Status: flow.Success}, nil, false))
+	require.NoError(t, other.Close())
 	require.NoError(t, d.Close())
 	require.Equal(t, idOf(t, 1), found())
-	other, err := s.Unfinished("p", "/p.yaml", with(map[string]any{"n": 4, "list": []any{"a"}}))
+	none, err := s.Unfinished("p", "/p.yaml", with(map[string]any{"n": 4, "list": []any{"a"}}))
 	require.NoError(t, err)
-	require.Nil(t, other)
+	require.Nil(t, none)
 	d = start(1)
 	require.NoError(t, d.Finish(&flow.Report{Status: flow.Failure}, errors.New("no"), false))
 	require.NoError(t, d.Close())

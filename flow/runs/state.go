@@ -19,6 +19,8 @@ var (
 	ErrNotFound = errors.New("run not found")
 	// ErrDriven: another process drives the run.
 	ErrDriven = errors.New("another process drives the run")
+	// ErrNotDriven: no process drives the run, or not any more.
+	ErrNotDriven = errors.New("no process drives the run")
 	// ErrFenced: the run has been taken over by another driver. This one has stopped.
 	ErrFenced = errors.New("the run has been taken over by another runner")
 	// ErrBadID: a text that can be no run id.
