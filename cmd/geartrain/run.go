@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
 	"time"
@@ -371,8 +372,11 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 	if in.alone {
 		options.Retain = -1 // the server ends with the run
 	}
+	signals := &signalWatch{client: client, say: r.std.err, cancel: cancel, grace: r.grace}
+	signals.listen()
 	run, err := plan.Start(ctx, runner, options)
 	if err != nil {
+		signal.Stop(signals.signals)
 		return err
 	}
 	r.keeps = k.driver != nil
@@ -395,7 +399,7 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 	if r.sample > 0 {
 		again += fmt.Sprintf(" --sample %d", r.sample)
 	}
-	signals := &signalWatch{run: run, client: client, say: r.std.err, again: again, cancel: cancel, grace: r.grace}
+	signals.run, signals.again = run, again
 	if in.alone && !r.noWorkers {
 		signals.inside = in
 	}
@@ -406,10 +410,10 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 	}
 	run.CloseInput()
 	report, err := run.Wait()
-	signal := signals.stop()
+	ended := signals.stop()
 	stopWhy()
 	shown.stop()
-	err = errors.Join(err, k.finish(report, err, signal != nil && err != nil))
+	err = errors.Join(err, k.finish(report, err, ended != nil && err != nil))
 	if r.asJSON {
 		if jsonErr := r.writeReport(report, output.kept.String()); err == nil {
 			err = jsonErr
@@ -418,7 +422,7 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 	if r.sample > 0 && err == nil && !r.quiet {
 		fmt.Fprintf(r.std.err, "a sample; all of it, with the same keys: %s\n", whole)
 	}
-	return r.verdict(report, err, signal, again)
+	return r.verdict(report, err, ended, again)
 }
 
 // again is the command that goes on with this very run.

@@ -41,10 +41,15 @@ type signalWatch struct {
 	first   os.Signal      // the one that began the end; read after the goroutine has ended
 }
 
-// start begins to watch.
-func (w *signalWatch) start() {
-	w.signals, w.done = make(chan os.Signal, 3), make(chan struct{})
+// listen takes signals from now on: before the first job, since whoever sees that may send one.
+func (w *signalWatch) listen() {
+	w.signals = make(chan os.Signal, 3)
 	signal.Notify(w.signals, os.Interrupt, syscall.SIGTERM)
+}
+
+// start begins to act on them.
+func (w *signalWatch) start() {
+	w.done = make(chan struct{})
 	w.idle.Go(w.watch)
 }
 
