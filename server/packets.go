@@ -126,7 +126,7 @@ func (c *conn) handleClient(p *protocol.Packet) bool {
 }
 
 func (c *conn) canDoTimeout(p *protocol.Packet) {
-	ms, err := strconv.ParseUint(withoutFraction(p.Args[1]), 10, 63)
+	ms, err := milliseconds(p.Args[1])
 	if err != nil {
 		c.sendError(protocol.CodeInvalidPacket, "CAN_DO_TIMEOUT: the timeout is not a number of milliseconds")
 		return
@@ -135,6 +135,15 @@ func (c *conn) canDoTimeout(p *protocol.Packet) {
 	ev := &c.turn.event.canDo
 	*ev = queue.CanDo{Peer: c.id, Function: p.Args[0], Timeout: time.Duration(ms) * time.Millisecond}
 	c.canDo()
+}
+
+// milliseconds reads a time limit. An empty one is none: that is what is left, up to its first NUL, of the four
+// bytes that some libraries send in place of a number, and gearmand knows no limit then either.
+func milliseconds(limit []byte) (uint64, error) {
+	if len(limit) == 0 {
+		return 0, nil
+	}
+	return strconv.ParseUint(withoutFraction(limit), 10, 63)
 }
 
 // withoutFraction is a number up to its decimal point: some libraries pass on what their user wrote, which
