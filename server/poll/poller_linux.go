@@ -122,7 +122,7 @@ func (l *Lead) Leave(s *Socket) {
 
 func (l *Lead) run() {
 	again := false
-	for !l.over {
+	for !l.over && !l.poller.done() { // who led before may have handed over after the last socket's end
 		wait := 0
 		if !again {
 			wait = l.poller.patience()
@@ -148,9 +148,6 @@ func (l *Lead) run() {
 			}
 		}
 		again = l.server.End()
-		if !l.over && l.poller.done() {
-			return
-		}
 	}
 }
 

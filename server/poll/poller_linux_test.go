@@ -200,6 +200,27 @@ func TestHandOver(t *testing.T) {
 	close(goOn)
 }
 
+// The last socket may end in a round whose leader hands over, so that the next one has nothing to wait for.
+func TestHandOverAtTheEnd(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.ends = func(l *Lead) { l.HandOver() }
+	_, far := r.watched()
+	r.ask(far, "not closed yet")
+	r.poller.Close()
+	require.NoError(t, far.Close())
+	ended := make(chan struct{})
+	go func() {
+		r.group.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		require.FailNow(t, "a leader waits for sockets that are gone")
+	}
+}
+
 // fill writes until the socket is full.
 func fill(t *testing.T, s *Socket) (n int) {
 	t.Helper()
