@@ -102,7 +102,7 @@ func (c *conn) serve() {
 func (c *conn) step() (more bool) {
 	defer c.guard()
 	if c.reader.Missing() >= bulk {
-		c.mayWait() // for nothing but the copying
+		c.mayWait() // for the copying; memory is there already, so that the budget is kept by one at a time
 	}
 	if err := c.fill(); err == poll.ErrAgain {
 		return true

@@ -101,9 +101,9 @@ func (r *Reader) Read() (Packet, error) {
 // Pending reports whether part of a message has arrived and not the rest.
 func (r *Reader) Pending() bool { return r.end > r.start || r.large != nil }
 
-// Missing is how many bytes of a large body are yet to come, 0 if none is being read.
+// Missing is how many bytes of a large body are yet to come, once there is memory for all of them; else 0.
 func (r *Reader) Missing() int {
-	if r.large == nil {
+	if r.large == nil || len(r.large) < r.header.Size {
 		return 0
 	}
 	return r.header.Size - r.filled
