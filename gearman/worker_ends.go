@@ -18,6 +18,11 @@ type lateEnd struct {
 func (s *station) linkFor(job *Job) *link {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.route(job)
+}
+
+// route is linkFor for a caller that holds the lock.
+func (s *station) route(job *Job) *link {
 	if s.link == job.link || s.settled && s.numbered {
 		return s.link
 	}
@@ -47,27 +52,29 @@ func (s *station) report(end lateEnd, asks []ask) []ask {
 		s.logger.Warn("job given back to the server", end.attrs()...)
 		return asks
 	}
-	l := s.linkFor(end.job)
-	if l == nil {
-		s.keep(end)
-		return asks
+	var same ask
+	for l := s.linkOrKeep(end, nil); l != nil; l = s.linkOrKeep(end, l) {
+		same, asks = splitAsks(asks, l)
+		err := l.post(func(dst []byte) []byte {
+			dst = end.out.append(dst, end.job.wire, s.worker.config.MaxPacketBytes, end.job.attempt > 0)
+			return same.append(dst)
+		})
+		same.expectAnswer()
+		if err == nil {
+			break
+		}
 	}
-	same, others := splitAsks(asks, l)
-	err := l.post(func(dst []byte) []byte {
-		dst = end.out.append(dst, end.job.wire, s.worker.config.MaxPacketBytes, end.job.attempt > 0)
-		return same.append(dst)
-	})
-	if err != nil {
-		s.keep(end)
-	}
-	same.expectAnswer()
-	return others
+	return asks
 }
 
-// keep holds the end of a job for the next connection. There are never more of them than slots, since
-// no new job comes from this server until then.
-func (s *station) keep(end lateEnd) {
+// linkOrKeep is linkFor the end of a job. Where there is none but dead, which has ended, it holds the end for the next
+// connection. There are never more of them than slots, since no new job comes from this server until then.
+func (s *station) linkOrKeep(end lateEnd, dead *link) *link {
 	s.mu.Lock()
+	if l := s.route(end.job); l != dead && l != nil {
+		s.mu.Unlock()
+		return l
+	}
 	known := s.settled && !s.numbered
 	if !known {
 		s.late = append(s.late, end)
@@ -76,6 +83,7 @@ func (s *station) keep(end lateEnd) {
 	if known {
 		s.dropped(end)
 	}
+	return nil
 }
 
 // sendLate reports what ended while there was no connection, if the new one's server can tell what it

@@ -3,6 +3,7 @@ package gearman
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -166,6 +167,7 @@ func TestReconnect(t *testing.T) {
 				w.server.setDown(false)
 				c = <-w.server.conns
 				c.hello(numbered, "f", "report")
+				synctest.Wait() // before the options are answered SendData would be told that there is no connection
 				close(release)
 				if numbered {
 					want := []string{"WORK_COMPLETE H:1/1|result", "WORK_DATA H:2/1|still here", "WORK_COMPLETE H:2/1|"}
@@ -207,6 +209,33 @@ func TestJobsThatEndWithoutAConnectionAreReportedLater(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Jobs that end while a new connection's options are answered are reported there, whatever comes first.
+func TestEndsThatMeetANewConnectionAreReported(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const jobs = 32
+		release := make(chan struct{})
+		w := newTestWorker(t, jobs+1) // one slot asks
+		w.Handle("f", held(release))
+		c := w.run(t)
+		c.hello(true, "f")
+		var want []string
+		for i := range jobs {
+			c.assign(fmt.Sprintf("H:%d/1", i), "f", "result")
+			want = append(want, fmt.Sprintf("WORK_COMPLETE H:%d/1|result", i))
+			synctest.Wait()
+		}
+		w.server.setDown(true)
+		c.conn.Close()
+		synctest.Wait()
+		w.server.setDown(false)
+		c = <-w.server.conns
+		c.hello(true, "f")
+		close(release)
+		c.until(want...)
+		w.finish(t, c)
+	})
 }
 
 func TestErrorsDoNotHarmAWorker(t *testing.T) {
