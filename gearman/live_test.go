@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -41,16 +40,10 @@ func startGearmand(t *testing.T) string {
 	if err != nil {
 		t.Skip("gearmand is not installed")
 	}
-	host := "127.0.0.1"
-	if runtime.GOOS == "linux" { // on an address of its own the port stays free
-		host = "127.77.0.1"
-	}
-	ln, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	addr := servertest.FreeAddress(t)
+	host, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
-	addr := ln.Addr().String()
-	port := ln.Addr().(*net.TCPAddr).Port
-	require.NoError(t, ln.Close())
-	cmd := exec.Command(path, "-L", host, "-p", strconv.Itoa(port), "-l", "none")
+	cmd := exec.Command(path, "-L", host, "-p", port, "-l", "none")
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // it may be gone, which is as good
@@ -268,11 +261,11 @@ func TestSetMovesToTheNextServer(t *testing.T) {
 	}
 	set := newClient(t, first.Addr, second.Addr).NewTaskSet(t.Context())
 	set.SetLimit(100)
-	on := map[string]int{}
-	for i := range 1000 {
+	on, done := map[string]int{}, 0
+	for range 1000 {
 		set.Add(gearman.Task{Function: "echo", OnComplete: func(r gearman.Result) {
 			on[r.Handle.Server]++
-			if i == 300 {
+			if done++; done == 300 {
 				first.Close()
 			}
 		}})

@@ -40,10 +40,12 @@ func running(t testing.TB, w *gearman.Worker) (drain func()) {
 // gauge counts handlers that run, and how many ran at once.
 type gauge struct{ now, most atomic.Int64 }
 
-func (g *gauge) enter() {
+// enter returns how many are running then.
+func (g *gauge) enter() int64 {
 	n := g.now.Add(1)
 	for most := g.most.Load(); n > most && !g.most.CompareAndSwap(most, n); most = g.most.Load() {
 	}
+	return n
 }
 
 func TestWorkerRunsManyAtOnceAndNoMore(t *testing.T) {
@@ -54,9 +56,8 @@ func TestWorkerRunsManyAtOnceAndNoMore(t *testing.T) {
 		together := make(chan struct{})
 		w := newWorker(t, slots, addr)
 		w.Handle("meet", func(context.Context, *gearman.Job) ([]byte, error) {
-			all.enter()
 			defer all.now.Add(-1)
-			if all.now.Load() == slots {
+			if all.enter() == slots {
 				close(together) // so many are never reached twice: the limited ones begin afterwards
 			}
 			<-together

@@ -3,7 +3,6 @@ package server_test
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -266,24 +265,6 @@ func TestGarbage(t *testing.T) {
 	require.Zero(t, s.Snapshot().Counters.Panics)
 }
 
-func TestManyConnections(t *testing.T) {
-	t.Parallel()
-	s := servertest.Start(t)
-	var peers []*peer
-	for i := range 1000 {
-		p := dial(t, s)
-		p.raw(append(packet(protocol.CanDo, fmt.Sprint("f", i%10)), packet(protocol.PreSleep)...))
-		peers = append(peers, p)
-	}
-	for _, p := range peers {
-		p.echo()
-	}
-	require.Equal(t, 1000, s.Snapshot().Levels.Asleep)
-	client := dial(t, s)
-	client.submit("f3", "", "x")
-	require.EqualValues(t, 1, s.Snapshot().Queue.Wakeups)
-}
-
 func TestConnectionLimits(t *testing.T) {
 	t.Parallel()
 	for name, set := range map[string]func(*server.Config){
@@ -352,7 +333,7 @@ func TestListenIsForThisMachineOnly(t *testing.T) {
 		require.ErrorContains(t, err, addr)
 		require.ErrorContains(t, err, "--insecure")
 	}
-	for _, addr := range []string{"no port", "127.0.0.1:70000", "no.such.host.invalid:0", "unix:", "unix:/no/such/folder/socket"} {
+	for _, addr := range []string{"no port", "127.0.0.1:70000", "no such host:0", "unix:", "unix:/no/such/folder/socket"} {
 		_, err = s.Listen(t.Context(), addr)
 		require.Error(t, err, addr)
 		require.NotErrorIs(t, err, server.ErrPublic, addr)
@@ -375,12 +356,24 @@ func TestListenIsForThisMachineOnly(t *testing.T) {
 	}
 }
 
+// socketPath is where there is no socket yet. The system wants it short.
+func socketPath(t *testing.T) string {
+	dir, err := os.MkdirTemp("", "")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	path := filepath.Join(dir, "s")
+	if len(path) > 100 {
+		t.Skip("the folder for temporary files is too long for sockets: ", dir)
+	}
+	return path
+}
+
 // What a server leaves behind that was killed is replaced; what is no socket is not touched.
 func TestListenUnixReplacesDeadSockets(t *testing.T) {
 	t.Parallel()
 	s, err := server.New(server.Config{})
 	require.NoError(t, err)
-	path := filepath.Join(t.TempDir(), "socket")
+	path := socketPath(t)
 	dead, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: path})
 	require.NoError(t, err)
 	dead.SetUnlinkOnClose(false)
@@ -401,7 +394,7 @@ func TestListenUnixReplacesDeadSockets(t *testing.T) {
 
 func TestListenUnix(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "socket")
+	path := socketPath(t)
 	s, err := server.New(server.Config{Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	lns, err := s.Listen(t.Context(), "unix:"+path)

@@ -77,8 +77,8 @@ func helper(mode string, args []string) int {
 		<-stop
 		fmt.Print("partial")
 	case "escape": // in a session of its own, for a second or two
-		time.AfterFunc(3*time.Second, func() { os.Exit(0) })
-		hold(args[0])
+		defer greet(args[0]).Close()
+		time.Sleep(3 * time.Second)
 	case "parent": // starts a helper of the given kind that outlives it
 		child := exec.Command(os.Args[0], args[1:]...)
 		child.Env = append(os.Environ(), helperEnv+"="+args[0])
@@ -103,6 +103,12 @@ func helper(mode string, args []string) int {
 
 // hold keeps a connection to the test open for as long as the process lives.
 func hold(addr string) {
+	defer greet(addr).Close()
+	select {}
+}
+
+// greet connects to the test and says so to whoever wants to know.
+func greet(addr string) net.Conn {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		os.Exit(9)
@@ -111,5 +117,5 @@ func hold(addr string) {
 	if fd, err := strconv.Atoi(os.Getenv(speakEnv)); err == nil {
 		os.NewFile(uintptr(fd), "parent").Write([]byte{1}) //nolint:errcheck // a helper
 	}
-	select {}
+	return conn
 }

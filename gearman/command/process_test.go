@@ -32,13 +32,16 @@ func newWitness(t *testing.T) *witness {
 
 func (w *witness) addr() string { return w.Addr().String() }
 
-// started waits for a helper and returns what waits for its end.
+// started waits for a helper and returns what waits for its end. One that was killed before it has spoken is none.
 func (w *witness) started() (gone func()) {
-	conn, err := w.Accept()
-	require.NoError(w.t, err)
-	_, err = io.ReadFull(conn, make([]byte, 1))
-	require.NoError(w.t, err)
-	return w.end(conn)
+	for {
+		conn, err := w.Accept()
+		require.NoError(w.t, err)
+		if _, err = io.ReadFull(conn, make([]byte, 1)); err == nil {
+			return w.end(conn)
+		}
+		conn.Close()
+	}
 }
 
 // saw returns what waits for the end of a helper that has spoken; nil if none has.

@@ -5,8 +5,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
-	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,16 +35,10 @@ func startGearmand(t *testing.T) string {
 	if err != nil {
 		t.Skip("gearmand is not installed")
 	}
-	host := "127.0.0.1"
-	if runtime.GOOS == "linux" { // on an address of its own the port stays free
-		host = "127.78.0.1"
-	}
-	ln, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	addr := servertest.FreeAddress(t)
+	host, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
-	addr := ln.Addr().String()
-	port := ln.Addr().(*net.TCPAddr).Port
-	require.NoError(t, ln.Close())
-	cmd := exec.Command(path, "-L", host, "-p", strconv.Itoa(port), "-l", "none")
+	cmd := exec.Command(path, "-L", host, "-p", port, "-l", "none")
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // it may be gone, which is as good

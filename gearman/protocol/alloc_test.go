@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	timeout = 5 * time.Second
+	timeout = time.Minute // for what hangs
 	tick    = 5 * time.Millisecond
 )
 

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/geartrain/geartrain/gearman"
+	"github.com/geartrain/geartrain/server/servertest"
 )
 
 // dropIn is a script with the name gearmand, for programs that start that one.
@@ -57,7 +58,7 @@ func TestDropIn(t *testing.T) {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			addr := freeAddress(t)
+			addr := servertest.FreeAddress(t)
 			host, port, err := net.SplitHostPort(addr)
 			require.NoError(t, err)
 			p := start(t, gearmand.command(append(options, "-L", host, "-p", port, "-P", dir+"/pid", "-l", dir+"/log")...))
@@ -73,7 +74,7 @@ func TestDropIn(t *testing.T) {
 	t.Run("in the background", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
-		addr := freeAddress(t)
+		addr := servertest.FreeAddress(t)
 		host, port, err := net.SplitHostPort(addr)
 		require.NoError(t, err)
 		p := start(t, gearmand.command(append(options, "-d", "-L", host, "-p", port, "-P", dir+"/pid", "-l", dir+"/log")...))
@@ -128,7 +129,7 @@ func useAsGearmand(t *testing.T, s jobServer) {
 func TestDropInDeliversWhatRuns(t *testing.T) {
 	t.Parallel()
 	gearmand := newDropIn(t, buildGeartrain(t))
-	addr := freeAddress(t)
+	addr := servertest.FreeAddress(t)
 	host, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
 	p := start(t, gearmand.command("-L", host, "-p", port, "-l", "none"))

@@ -48,7 +48,7 @@ func TestGearmanLetters(t *testing.T) {
 			{args: "-u key -f upper keyed", out: "KEYED"},
 			{args: "-I -f upper high", out: "HIGH"},
 			{args: "-L -f upper low", out: "LOW"},
-			{args: "-t 20000 -f upper soon", out: "SOON"},
+			{args: "-t 120000 -f upper soon", out: "SOON"},
 			{args: "-t 100 -f nobody never"},
 			{args: "-b -f nobody behind"},
 			{args: "-b -I -f nobody behind"},

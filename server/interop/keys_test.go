@@ -16,20 +16,20 @@ import (
 )
 
 // keyDrivers print the key of each vector that standard input has as one JSON list, with the function
-// that flow/KEYS.md gives their language.
-var keyDrivers = map[string]struct{ program, before, after string }{
-	"perl": {"perl", "", `
+// that flow/KEYS.md gives their language. The probe needs the same modules.
+var keyDrivers = map[string]struct{ program, probe, before, after string }{
+	"perl": {"perl", "use B; use Encode; use JSON::PP; use Digest::SHA;", "", `
 binmode STDOUT, ':utf8';
 use JSON::PP;
 my $all = JSON::PP->new->utf8->decode(join '', <STDIN>);
 print job_key(@$_), "\n" for @$all;
 `},
-	"php": {"php", "<?php\n", `
+	"php": {"php", "<?php json_decode(hash('sha256', ''));", "<?php\n", `
 foreach (json_decode(stream_get_contents(STDIN)) as $v) {
     echo job_key(...$v), "\n";
 }
 `},
-	"python": {"python3", "", `
+	"python": {"python3", "import base64, hashlib, json", "", `
 import sys
 for v in json.load(sys.stdin.buffer):
     print(job_key(*v))
@@ -67,13 +67,15 @@ func TestKeysOfOtherLanguages(t *testing.T) {
 	for language, driver := range keyDrivers {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
-			path, err := exec.LookPath(driver.program)
-			if err != nil {
-				t.Skip(driver.program + " is not installed")
+			needs(t, driver.program)
+			probe := exec.Command(driver.program)
+			probe.Stdin = strings.NewReader(driver.probe)
+			if probe.Run() != nil {
+				t.Skipf("what %s needs for keys is not installed", driver.program)
 			}
 			script := filepath.Join(t.TempDir(), "key")
 			require.NoError(t, os.WriteFile(script, []byte(driver.before+documented(t, language)+driver.after), 0o600))
-			cmd := exec.Command(path, script)
+			cmd := exec.Command(driver.program, script)
 			cmd.Stdin = bytes.NewReader(input)
 			require.Equal(t, want, strings.Fields(run(t, cmd)))
 		})

@@ -192,7 +192,7 @@ func perlMissing() string {
 }
 
 func phpMissing() string {
-	return unless(exec.Command("php", "-r", `exit(class_exists("GearmanClient") ? 0 : 1);`), "the gearman extension of PHP is not installed")
+	return unless(exec.Command("php", "-r", `exit(PHP_VERSION_ID >= 80000 && class_exists("GearmanClient") ? 0 : 1);`), "PHP 8 with its gearman extension is not installed")
 }
 
 func cMissing() string {

@@ -6,14 +6,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -54,7 +52,7 @@ func ours(t *testing.T, options ...servertest.Option) jobServer {
 func startGearmand(t *testing.T) jobServer {
 	t.Helper()
 	path := findGearmand(t, false)
-	addr := freeAddress(t)
+	addr := servertest.FreeAddress(t)
 	host, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
 	return started(t, addr, exec.Command(path, "-L", host, "-p", port, "-l", "none"))
@@ -64,7 +62,7 @@ func startGearmand(t *testing.T) jobServer {
 func startPerlGearmand(t *testing.T) jobServer {
 	t.Helper()
 	path := findGearmand(t, true)
-	addr := freeAddress(t)
+	addr := servertest.FreeAddress(t)
 	host, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
 	return started(t, addr, exec.Command(path, "-L", host, "-p", port))
@@ -110,21 +108,6 @@ func findGearmand(t *testing.T, script bool) string {
 	}
 	t.Skip("gearmand is not installed")
 	return ""
-}
-
-// freeAddress is one that was free a moment ago, for programs that cannot choose by themselves. Where a machine
-// has many addresses of its own it is on one that nobody else uses, so that it stays free.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	host := "127.0.0.1"
-	if runtime.GOOS == "linux" {
-		id := os.Getpid()
-		host = fmt.Sprintf("127.%d.%d.%d", 1+id>>14%250, id>>7&127, 1+id&127)
-	}
-	ln, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	require.NoError(t, err)
-	require.NoError(t, ln.Close())
-	return ln.Addr().String()
 }
 
 // command is one of the stock commands, with the server's address.

@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -19,12 +18,14 @@ import (
 
 	"github.com/geartrain/geartrain/gearman/protocol"
 	"github.com/geartrain/geartrain/gearman/protocol/transcript"
+	"github.com/geartrain/geartrain/server/servertest"
 )
 
 const (
-	patience = time.Minute           // with the server, before a test fails: a limit for what hangs
-	silence  = 60 * time.Millisecond // after which nothing more is on its way
-	longest  = 3 * time.Second       // of real time that a conversation may take
+	reference = "1.1.20"              // gearmand's version that the conversations were compared with
+	patience  = time.Minute           // with the server, before a test fails: a limit for what hangs
+	silence   = 60 * time.Millisecond // after which nothing more is on its way
+	longest   = 3 * time.Second       // of real time that a conversation may take
 )
 
 // TestGearmand plays the conversations against the reference implementation, each against a process
@@ -38,6 +39,9 @@ func TestGearmand(t *testing.T) {
 	path, err := exec.LookPath("gearmand")
 	if err != nil {
 		t.Skip("gearmand is not installed")
+	}
+	if version, err := exec.Command(path, "--version").Output(); err != nil || !bytes.Contains(version, []byte(" "+reference)) {
+		t.Skipf("the conversations are those of gearmand %s, and here is %q", reference, bytes.TrimSpace(version))
 	}
 	all, err := transcript.ParseAll(os.DirFS("../../../testdata/wire"))
 	require.NoError(t, err)
@@ -54,7 +58,11 @@ func TestGearmand(t *testing.T) {
 				require.Error(t, transcript.Play(script, w), "is it still true that "+reason)
 				return
 			}
-			require.NoError(t, transcript.Play(script, w))
+			err := transcript.Play(script, w)
+			for tries := 1; err != nil && script.Duration() > 0 && tries < 10; tries++ { // a busy machine lets more time pass
+				err = transcript.Play(script, startGearmand(t, path, script.Needs))
+			}
+			require.NoError(t, err)
 		})
 	}
 }
@@ -70,11 +78,9 @@ type gearmand struct {
 }
 
 func startGearmand(t *testing.T, path string, settings map[string]string) *gearmand {
-	host := "127.0.0.1"
-	if runtime.GOOS == "linux" { // on an address of its own the port stays free
-		host = "127.79.0.1"
-	}
-	port := freePort(t, host)
+	addr := servertest.FreeAddress(t)
+	host, port, err := net.SplitHostPort(addr)
+	require.NoError(t, err)
 	args := []string{"-p", port, "-L", host, "-l", "none", "-P", "none", "-t", "1"} // one thread: no step overtakes another
 	if os.Getuid() == 0 {
 		args = append(args, "-u", "root")
@@ -90,7 +96,7 @@ func startGearmand(t *testing.T, path string, settings map[string]string) *gearm
 		cancel()
 		_ = cmd.Wait() // killed: that is its error
 	})
-	w := &gearmand{t: t, addr: net.JoinHostPort(host, port), patience: patience}
+	w := &gearmand{t: t, addr: addr, patience: patience}
 	require.Eventually(t, func() (up bool) {
 		w.admin, up = dial(w.addr)
 		return up
@@ -98,14 +104,6 @@ func startGearmand(t *testing.T, path string, settings map[string]string) *gearm
 	t.Cleanup(func() { w.admin.Close() })
 	w.lines = bufio.NewReader(w.admin)
 	return w
-}
-
-// freePort finds a port that nobody listens on now.
-func freePort(t *testing.T, host string) string {
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	require.NoError(t, err)
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 func dial(addr string) (net.Conn, bool) {

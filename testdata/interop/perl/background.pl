@@ -8,7 +8,7 @@ use Gearman::Client;
 
 $| = 1;
 my ($server, $function, $payload) = @ARGV;
-my $client = Gearman::Client->new(job_servers => [$server]);
+my $client = Gearman::Client->new(job_servers => [$server], command_timeout => 120);
 my $handle = $client->dispatch_background($function, $payload, { uniq => "behind" });
 my $before = "";
 while ($before ne "unknown") {

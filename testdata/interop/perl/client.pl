@@ -12,7 +12,7 @@ use Gearman::Client;
 
 my ($servers, @asked) = @ARGV;
 my $exceptions = ($ENV{EXCEPTIONS} // "yes") eq "yes";
-my $client     = Gearman::Client->new(job_servers => [split /,/, $servers], exceptions => $exceptions);
+my $client     = Gearman::Client->new(job_servers => [split /,/, $servers], exceptions => $exceptions, command_timeout => 120);
 my $set        = $client->new_task_set;
 my @tasks;
 
