@@ -137,13 +137,22 @@ func (c *conn) canDoTimeout(p *protocol.Packet) {
 	c.canDo()
 }
 
+// inSeconds is the number from which a time limit is taken for milliseconds. Below it the limit is one second, as
+// below 1000 at gearmand: the manuals of libraries that pass on what their user wrote speak of seconds, and no
+// attempt would ever be in time.
+const inSeconds = 100
+
 // milliseconds reads a time limit. An empty one is none: that is what is left, up to its first NUL, of the four
 // bytes that some libraries send in place of a number, and gearmand knows no limit then either.
 func milliseconds(limit []byte) (uint64, error) {
 	if len(limit) == 0 {
 		return 0, nil
 	}
-	return strconv.ParseUint(withoutFraction(limit), 10, 63)
+	ms, err := strconv.ParseUint(withoutFraction(limit), 10, 63)
+	if ms > 0 && ms < inSeconds {
+		ms = 1000
+	}
+	return ms, err
 }
 
 // withoutFraction is a number up to its decimal point: some libraries pass on what their user wrote, which

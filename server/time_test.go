@@ -103,27 +103,38 @@ func TestIdleConnectionsStay(t *testing.T) {
 
 func TestAttemptTimesOutToTheMillisecond(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := servertest.Pipe(t)
-		slow, other, client := dial(t, s), dial(t, s), dial(t, s)
-		slow.send(protocol.CanDoTimeout, "f", "250")
-		slow.echo()
-		h := client.submit("f", "", "x")
-		slow.send(protocol.GrabJob)
-		slow.expect(protocol.JobAssign)
+	for limit, want := range map[string]time.Duration{
+		"250": 250 * time.Millisecond, "100": 100 * time.Millisecond,
+		"99": time.Second, "5": time.Second, "1.5": time.Second, // whoever sent that meant seconds
+	} {
+		t.Run(limit, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { timesOut(t, limit, want) })
+		})
+	}
+}
 
-		start := time.Now()
-		other.send(protocol.CanDo, "f")
-		other.send(protocol.PreSleep)
-		other.expect(protocol.Noop)
-		require.Equal(t, 250*time.Millisecond, time.Since(start))
-		other.send(protocol.GrabJob)
-		other.expect(protocol.JobAssign, h)
-		slow.send(protocol.WorkComplete, h, "late")
-		slow.quiet()
-		other.send(protocol.WorkComplete, h, "in time")
-		client.expect(protocol.WorkComplete, h, "in time")
-	})
+// timesOut has a worker run out of the time that it announced.
+func timesOut(t *testing.T, limit string, want time.Duration) {
+	s := servertest.Pipe(t)
+	slow, other, client := dial(t, s), dial(t, s), dial(t, s)
+	slow.send(protocol.CanDoTimeout, "f", limit)
+	slow.echo()
+	h := client.submit("f", "", "x")
+	slow.send(protocol.GrabJob)
+	slow.expect(protocol.JobAssign)
+
+	start := time.Now()
+	other.send(protocol.CanDo, "f")
+	other.send(protocol.PreSleep)
+	other.expect(protocol.Noop)
+	require.Equal(t, want, time.Since(start))
+	other.send(protocol.GrabJob)
+	other.expect(protocol.JobAssign, h)
+	slow.send(protocol.WorkComplete, h, "late")
+	slow.quiet()
+	other.send(protocol.WorkComplete, h, "in time")
+	client.expect(protocol.WorkComplete, h, "in time")
 }
 
 func TestScheduledJobWakesAWorker(t *testing.T) {

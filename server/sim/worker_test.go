@@ -39,7 +39,7 @@ func newWorker(w *world) {
 	}
 	for _, f := range functions {
 		if f != "rare" && !w.chance(3) || w.chance(6) {
-			k.abilities = append(k.abilities, [2]string{f, pick(w.Rand, "", "", "25", "200", "1000")})
+			k.abilities = append(k.abilities, [2]string{f, pick(w.Rand, "", "", "100", "200", "1000")})
 		}
 	}
 	k.line = w.connect("worker", k)
