@@ -217,7 +217,7 @@ func (o *outbox) writeMost() bool {
 		o.mu.Unlock()
 		err := o.tryWrite()
 		o.mu.Lock()
-		o.size -= o.sent
+		o.wrote(o.sent)
 		if err != nil {
 			o.giveBack()
 			o.fail(err)
@@ -231,6 +231,13 @@ func (o *outbox) writeMost() bool {
 			o.writing = false
 			return true
 		}
+	}
+}
+
+// wrote notes that n bytes are sent. Of an outbox that has failed meanwhile nothing counts any more.
+func (o *outbox) wrote(n int) {
+	if o.err == nil {
+		o.size -= n
 	}
 }
 
@@ -336,7 +343,7 @@ func (o *outbox) write() {
 		n, err := o.sending.WriteTo(o.conn)
 		o.giveBack()
 		o.mu.Lock()
-		o.size -= int(n)
+		o.wrote(int(n))
 		o.single[0] = nil
 		if err != nil {
 			o.fail(err)

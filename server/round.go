@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net"
 	"os"
 	"slices"
@@ -149,14 +150,23 @@ func (c *conn) letGo() {
 	c.mayWait()
 }
 
-// attend serves a connection that was admitted until it ends.
+// attend serves a connection that was admitted until it ends. A socket that cannot be watched ends now.
 func (s *Server) attend(c *conn) {
-	if c.socket != nil && c.setDeadline() == nil && c.socket.Watch() == nil {
-		return
+	serve := c.serve
+	if c.socket != nil {
+		_ = c.setDeadline() // a socket's always works
+		err := c.socket.Watch()
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, net.ErrClosed) {
+			s.peers.warn("connection cannot be watched, closing", "peer", c.name(), "reason", err)
+		}
+		serve = c.end
 	}
 	go func() { // the owner is the server: admit has counted it in the group
 		defer s.group.Done()
-		c.serve()
+		serve()
 	}()
 }
 
