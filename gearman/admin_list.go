@@ -55,7 +55,8 @@ type DeadAttempt struct {
 	Number         int
 	Worker         string // its id or, without one, its address
 	Started, Ended time.Time
-	Reason         string
+	Reason         string // "timeout", "worker lost", "failed", "exception" or "payload lost"
+	Detail         string // the beginning of what the worker said of it, with control bytes as \xNN; often none
 }
 
 // Functions lists all functions with their jobs and workers.
@@ -179,7 +180,11 @@ func (d *DeadLetter) set(name, value string) {
 		d.Payload = value
 	case "attempt":
 		if part := strings.Split(value, "\t"); len(part) >= 5 {
-			d.History = append(d.History, DeadAttempt{countOf(part[0]), part[1], moment(part[2]), moment(part[3]), part[4]})
+			at := DeadAttempt{Number: countOf(part[0]), Worker: part[1], Started: moment(part[2]), Ended: moment(part[3]), Reason: part[4]}
+			if len(part) > 5 {
+				at.Detail = part[5]
+			}
+			d.History = append(d.History, at)
 		}
 	}
 }

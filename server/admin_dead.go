@@ -28,7 +28,8 @@ func deadLetters(c *conn, _ []string) string {
 }
 
 // showDead tells everything about one dead letter, a name and its values in each line. There is an
-// "attempt" line for each attempt that is remembered: number, worker, begin, end, what it came to.
+// "attempt" line for each attempt that is remembered: number, worker, begin, end, what it came to, and what
+// the worker said of that, if it did.
 func showDead(c *conn, args []string) string {
 	if len(args) != 1 {
 		return missing("show")
@@ -52,7 +53,11 @@ func showDead(c *conn, args []string) string {
 		d.Handle, oneLine(d.Function), oneLine(d.Unique), priorityName(d.Priority), timeText(d.Died),
 		attemptsOf(&d), d.Size, oneLine(string(payload)), note)
 	for _, a := range d.History {
-		fmt.Fprintf(&b, "attempt\t%d\t%s\t%s\t%s\t%s\n", a.Number, oneLine(a.Worker), timeText(a.Started), timeText(a.Ended), a.Reason)
+		fmt.Fprintf(&b, "attempt\t%d\t%s\t%s\t%s\t%s", a.Number, oneLine(a.Worker), timeText(a.Started), timeText(a.Ended), a.Reason)
+		if a.Detail != "" {
+			b.WriteString("\t" + oneLine(a.Detail))
+		}
+		b.WriteByte('\n')
 	}
 	return b.String() + listEnd
 }

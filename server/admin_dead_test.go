@@ -8,6 +8,7 @@ import (
 
 	"github.com/geartrain/geartrain/gearman/protocol"
 	"github.com/geartrain/geartrain/server"
+	"github.com/geartrain/geartrain/server/queue"
 	"github.com/geartrain/geartrain/server/servertest"
 )
 
@@ -56,6 +57,24 @@ func TestDeadLetters(t *testing.T) {
 	require.Equal(t, "pay\nload", worker.expect(protocol.JobAssign)[2])
 	require.Equal(t, "OK\r\n", watch.admin("drop dead "+second))
 	require.Equal(t, []string{"."}, lines("dead letters"))
+}
+
+// What a worker said of an attempt stands behind what it came to.
+func TestDeadLettersSayWhy(t *testing.T) {
+	t.Parallel()
+	s := servertest.Start(t, func(c *server.Config) {
+		c.Queue.Policies = []queue.Policy{{Pattern: "f", Retry: queue.Retry{Attempts: 1}}}
+	})
+	client, worker := dial(t, s), dial(t, s)
+	client.send(protocol.SubmitJobBg, "f", "", "x")
+	h := client.expect(protocol.JobCreated)[0]
+	worker.send(protocol.CanDo, "f")
+	worker.send(protocol.GrabJob)
+	worker.expect(protocol.JobAssign, h)
+	worker.send(protocol.WorkException, h, "no such\tfile")
+	require.Eventually(t, func() bool { return s.Snapshot().Levels.DeadLetters == 1 }, patience, 1e6)
+	client.raw([]byte("show dead " + h + "\n"))
+	require.Regexp(t, `(?m)^attempt\t1\t.*\texception\tno such\\x09file$`, client.answer(true))
 }
 
 func TestDeadLettersThatCannotBeRetried(t *testing.T) {

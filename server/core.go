@@ -68,6 +68,7 @@ type turn struct {
 	writer    bool   // its goroutine is the committer's writer, and tells what became of a batch
 	round     *round // does what is left to do when a turn is over; nil: the turn does
 	touched   []*conn
+	conflict  *conflict // the last one that is to be told; nil: none
 }
 
 func (t *turn) begin() {
@@ -140,7 +141,10 @@ func (t *turn) close() (write bool) {
 		t.writer = false
 	}
 	t.open = false
+	conflict := t.conflict
+	t.conflict = nil
 	t.mu.Unlock()
+	conflict.tell()
 	if late {
 		select {
 		case t.sooner <- struct{}{}:

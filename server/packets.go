@@ -270,7 +270,11 @@ func (c *conn) submitEvent() {
 	}
 	ev := &t.event.submit
 	ev.NoMemory = c.noMemory(ev)
+	before := t.state.Conflicts()
 	t.apply(ev)
+	if n := t.state.Conflicts(); n != before {
+		t.conflict = c.conflictOf(ev, n)
+	}
 }
 
 // noMemory reports whether a new job would be over the budget. The payload of a large packet is in

@@ -172,3 +172,26 @@ func TestPauseAndResume(t *testing.T) {
 	require.Contains(t, p.admin("resume f"), "ERR")
 	require.Contains(t, p.admin("pause"), "ERR")
 }
+
+// A key that is in use with another payload is told to who runs the server, with how often that was so; not for a
+// pipeline's stage, whose key says itself what counts.
+func TestConflictsAreLogged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log lineLog
+		p := extended(t, servertest.Pipe(t, func(c *server.Config) { c.Logger = log.logger() }))
+		p.background("f", "k", "x")
+		p.background("f", "k", "x")
+		p.task("f", "k", protocol.TaskOptions{Stage: "s"}, "y")
+		p.expect(protocol.JobCreated)
+		synctest.Wait()
+		require.Equal(t, []string{""}, log.lines())
+		p.background("f", "k", "z")
+		p.task("f", "k", protocol.TaskOptions{Reject: true}, "z")
+		p.expect(protocol.Error, protocol.CodeKeyConflict)
+		synctest.Wait()
+		require.Len(t, log.lines(), 2)
+		require.Contains(t, log.lines()[0], `msg="key in use with another payload" peer=pipe function=f key=k conflicts=2`)
+		require.Contains(t, log.lines()[1], "conflicts=3")
+	})
+}

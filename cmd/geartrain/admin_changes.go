@@ -133,6 +133,15 @@ type deadAttempt struct {
 	Started time.Time `json:"started"`
 	Ended   time.Time `json:"ended"`
 	Reason  string    `json:"reason"`
+	Detail  string    `json:"detail,omitempty"`
+}
+
+// came is what the attempt came to.
+func (at deadAttempt) came() string {
+	if at.Detail == "" {
+		return at.Reason
+	}
+	return at.Reason + ": " + at.Detail
 }
 
 func deadRowOf(server string, d gearman.DeadLetter) deadRow {
@@ -164,7 +173,7 @@ func (a *adminCommand) printDead(row deadRow) error {
 	}
 	for _, at := range row.History {
 		lines = append(lines, nameRow{"attempt " + strconv.Itoa(at.Number),
-			fmt.Sprintf("%s, %s to %s: %s", visible(at.Worker), at.Started.Format(time.RFC3339), at.Ended.Format(time.RFC3339), at.Reason)})
+			fmt.Sprintf("%s, %s to %s: %s", visible(at.Worker), at.Started.Format(time.RFC3339), at.Ended.Format(time.RFC3339), at.came())})
 	}
 	return printTable(a.std.out, "NAME VALUE", lines)
 }

@@ -210,6 +210,9 @@ func (s *State) Job(handle string) (JobInfo, bool) {
 // Counters is a copy of the counters.
 func (s *State) Counters() Counters { return s.counters }
 
+// Conflicts is that counter alone.
+func (s *State) Conflicts() uint64 { return s.counters.Conflicts }
+
 // Levels counts what there is. It looks at every function and connection, but at no job.
 func (s *State) Levels() Levels {
 	l := Levels{Functions: len(s.functions), Connections: len(s.peers), DeadLetters: len(s.dead), Results: s.results.n, ResultBytes: s.resultSize, Bytes: s.Bytes()}
