@@ -18,7 +18,7 @@
 //
 //	item ──► arguments, key ──► [rate] ──► submitted ──► result ──► kept, passed on
 //	                              │            │  ▲
-//	                              │            │  └ again, with the same key: joins it if it still runs
+//	                              │            │  └ again, with the same key: joins it if it may still run
 //	                              └ dropped    └──► failed ──► counted against the budget
 //
 // The key comes from function, version, scope and arguments ([KeyParts]). So a job that is tried again,

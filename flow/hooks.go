@@ -282,7 +282,7 @@ func (e *ending) submit(ctx context.Context, function, place string, payload []b
 	set := e.run.submitter.open(ctx, 1)
 	set.add(gearman.Task{
 		Function: function, Payload: payload, Key: key, Retain: e.run.retention,
-		Labels:     gearman.Labels{Run: e.run.id, Stage: e.stage},
+		Labels: gearman.Labels{Run: e.run.id, Stage: e.stage}, EndUnwanted: true,
 		OnComplete: func(gearman.Result) {}, OnFail: func(failed error) { err = failed },
 	})
 	set.wait()

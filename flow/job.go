@@ -239,7 +239,8 @@ func (j *job) submit() {
 		Function: spec.Function, Payload: j.payload, Key: j.key,
 		Priority: j.priority, Timeout: s.run.plan.patience(spec), Retry: spec.Retry, AcceptLate: spec.Late == AcceptLate,
 		Retain: retain, Fresh: fresh, Labels: gearman.Labels{Run: s.run.id, Stage: s.spec.Name},
-		OnWarning: j.warned, OnRetry: j.retried, OnComplete: j.completed, OnFail: j.failed,
+		EndUnwanted: true,
+		OnWarning:   j.warned, OnRetry: j.retried, OnComplete: j.completed, OnFail: j.failed,
 	})
 }
 

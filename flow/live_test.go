@@ -30,12 +30,13 @@ func load(t testing.TB, text string) *flow.Plan {
 	return read.Plan
 }
 
+// With late results taken, an attempt runs on after its timeout, and those after it join it.
 func TestRetryJoinsTheJobThatStillRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := gearman.NewFunc[string, string]("slow")
 		var runs atomic.Int32
 		pipeline := flow.Define("p", func(in flow.Stream[string]) flow.Single[[]string] {
-			return flow.Gather(flow.Each(in, slow, flow.Timeout(time.Minute), flow.Attempts(5)))
+			return flow.Gather(flow.Each(in, slow, flow.Timeout(time.Minute), flow.Attempts(5), flow.TakeLate()))
 		})
 		out, err := flowtest.Run(t, pipeline, []string{"x"}, flowtest.Do(slow, func(_ context.Context, in string) (string, error) {
 			runs.Add(1)
@@ -45,6 +46,49 @@ func TestRetryJoinsTheJobThatStillRuns(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []string{"x done"}, out)
 		require.EqualValues(t, 1, runs.Load(), "each attempt had the same key")
+	})
+}
+
+// A worker that knows nothing of the stage's timeout is told to end what takes longer, and the next attempt is a
+// run of its own.
+func TestTimeoutEndsTheAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := gearman.NewFunc[string, string]("slow")
+		var runs atomic.Int32
+		var ended atomic.Value
+		pipeline := flow.Define("p", func(in flow.Stream[string]) flow.Single[[]string] {
+			return flow.Gather(flow.Each(in, slow, flow.Timeout(time.Minute), flow.Attempts(2)))
+		})
+		out, err := flowtest.Run(t, pipeline, []string{"x"}, flowtest.Do(slow, func(ctx context.Context, in string) (string, error) {
+			if runs.Add(1) == 2 {
+				return in + " done", nil
+			}
+			<-ctx.Done()
+			ended.Store(context.Cause(ctx))
+			return "", ctx.Err()
+		}))
+		require.NoError(t, err)
+		require.Equal(t, []string{"x done"}, out)
+		require.EqualValues(t, 2, runs.Load())
+		require.Equal(t, gearman.ErrJobCancelled, ended.Load())
+	})
+}
+
+// So is a worker whose job is still running when the run has ended.
+func TestTheEndOfARunEndsItsJobs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs := gearman.NewFunc[string, string]("hangs")
+		ended := make(chan error, 1)
+		pipeline := flow.Define("p", func(in flow.Stream[string]) flow.Single[[]string] {
+			return flow.Gather(flow.Each(in, hangs))
+		}, flow.RunTimeout(time.Minute))
+		_, err := flowtest.Run(t, pipeline, []string{"x"}, flowtest.Do(hangs, func(ctx context.Context, _ string) (string, error) {
+			<-ctx.Done()
+			ended <- context.Cause(ctx)
+			return "", ctx.Err()
+		}))
+		require.ErrorIs(t, err, flow.ErrRunTimeout)
+		require.Equal(t, gearman.ErrJobCancelled, <-ended)
 	})
 }
 

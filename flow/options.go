@@ -39,11 +39,13 @@ func After(stages ...string) StageOption {
 	}
 }
 
-// Timeout bounds one attempt, from when a worker has the job. Default: none.
+// Timeout bounds one attempt, from when a worker has the job. What then still runs is ended, as it is when
+// the run or the stage ends, unless somebody else waits for it or the server cannot. Default: none.
 func Timeout(d time.Duration) StageOption { return func(s *Stage) { s.Timeout = d } }
 
 // Attempts is how often a job is tried, the first time included. Default: 1. A further attempt has the
-// same key, so it joins the one before if that still runs.
+// same key, so it joins the one before if that still runs. After a timeout it does only with [TakeLate], and
+// on a server that cannot end jobs.
 func Attempts(n int) StageOption { return func(s *Stage) { s.Retry.Attempts = n } }
 
 // Backoff is the delay before the second attempt, and what the delay may grow to. It doubles, with

@@ -20,7 +20,7 @@ func PriorityBy(template string) StageOption {
 }
 
 // TakeLate takes the result of an attempt that comes after its timeout, unless the next attempt's own
-// came before. Default: it is dropped.
+// came before. The attempt runs on for that, and the next one joins it. Default: it is ended, and dropped.
 func TakeLate() StageOption { return func(s *Stage) { s.Late = AcceptLate } }
 
 // Keeping says where the stage's results are kept. Default: [KeepInline].

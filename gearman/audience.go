@@ -1,5 +1,7 @@
 package gearman
 
+import "slices"
+
 // audience is the submissions that wait for one job on one link, in their order. The server sends
 // each report, and the end, once for each of them, so everyone gets what is sent in turn.
 type audience struct {
@@ -36,4 +38,13 @@ func (a *audience) leave() *submission {
 	a.waiting = a.waiting[1:]
 	a.turn = 0
 	return sub
+}
+
+// remove takes out the submissions of a task that nobody wants told any more, and says how many those were:
+// more than one if it was tried again.
+func (a *audience) remove(p *pending) int {
+	before := len(a.waiting)
+	a.waiting = slices.DeleteFunc(a.waiting, func(sub *submission) bool { return sub.task == p })
+	a.turn = 0
+	return before - len(a.waiting)
 }

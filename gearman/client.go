@@ -15,6 +15,9 @@ import (
 
 const defaultGiveUpAfter = 30 * time.Second
 
+// lastWords is how long Close waits for servers to take the last words.
+const lastWords = time.Second
+
 // ClientConfig configures a [Client]. The zero value is a working client for localhost:4730.
 type ClientConfig struct {
 	// Servers are host:port, host (port 4730), [v6]:port or unix:/path. Default: localhost:4730.
@@ -178,12 +181,22 @@ func (c *Client) Close() error {
 		c.sweep.Stop()
 	}
 	c.mu.Unlock()
+	c.flush()
 	c.end(ErrClosed)
 	for _, sub := range parked {
 		sub.gaveUp(ErrClosed)
 	}
 	c.running.Wait()
 	return nil
+}
+
+// flush lets servers hear for which jobs nobody waits any more.
+func (c *Client) flush() {
+	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+	defer cancel()
+	for _, s := range c.sessions {
+		s.flush(ctx)
+	}
 }
 
 // start runs f in a goroutine that Close waits for. It reports false when the client is closed.

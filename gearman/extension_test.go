@@ -2,6 +2,7 @@ package gearman
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -259,5 +260,92 @@ func TestKeptResultsTellTheirAge(t *testing.T) {
 		s.send(protocol.WorkComplete, "H:2", "x")
 		require.NoError(t, set.Wait())
 		require.Equal(t, map[string]time.Duration{"kept": 5250 * time.Millisecond, "made": 0}, ages)
+	})
+}
+
+// Who gives a task up has the server end its job, once it is known to be there, and before a further attempt.
+func TestEndUnwanted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(t)
+		f.extended = true
+		c := f.client()
+		set := c.NewTaskSet(t.Context())
+		set.Add(Task{Function: "f", Key: "k", Timeout: time.Second, Retry: Retry{Attempts: 2}, EndUnwanted: true})
+		s := f.accept()
+		s.take("H:1")
+		s.send(protocol.WorkData, "H:1", "it runs")
+		require.Equal(t, "H:1", string(s.expect(protocol.LeaveJob)[0]))
+		s.expect(protocol.SubmitJob)
+		set.Cancel(nil) // its handle is not known yet
+		require.Error(t, set.Wait())
+		s.send(protocol.JobCreated, "H:2")
+		require.Equal(t, "H:2", string(s.expect(protocol.LeaveJob)[0]))
+
+		set = c.NewTaskSet(t.Context())
+		for range 2 {
+			set.Add(Task{Function: "f", Key: "twice", EndUnwanted: true})
+			s.take("H:3")
+		}
+		synctest.Wait()
+		set.Cancel(nil)
+		require.Error(t, set.Wait())
+		s.expect(protocol.LeaveJob)
+		s.expect(protocol.LeaveJob)
+		s.send(protocol.WorkFail, "H:3") // was under way
+	})
+}
+
+// Jobs go on that others carry on with, whose late result is welcome, or that nobody asked to end.
+func TestJobsThatGoOn(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		task  Task
+		cause error
+	}{
+		"not asked":      {Task{}, context.Canceled},
+		"worker stopped": {Task{EndUnwanted: true}, fmt.Errorf("handed over: %w", ErrWorkerStopped)},
+		"closed":         {Task{EndUnwanted: true}, ErrClosed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := newFakeServer(t)
+				f.extended = true
+				client := f.client()
+				set := client.NewTaskSet(t.Context())
+				c.task.Function = "f"
+				set.Add(c.task)
+				s := f.accept()
+				s.take("H:1")
+				synctest.Wait()
+				set.Cancel(c.cause)
+				require.Error(t, set.Wait())
+				client.NewTaskSet(t.Context()).Add(Task{Function: "next"})
+				s.expect(protocol.SubmitJob)
+			})
+		})
+	}
+}
+
+func TestLateResultsAreWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(t)
+		f.extended = true
+		set := f.client().NewTaskSet(t.Context())
+		set.Add(Task{Function: "f", Key: "k", Timeout: time.Second, Retry: Retry{Attempts: 2}, AcceptLate: true, EndUnwanted: true})
+		s := f.accept()
+		for attempt := range 2 {
+			s.expect(protocol.SubmitTask)
+			s.send(protocol.JobCreated, "H:1")
+			for range attempt + 1 { // to each submission
+				s.send(protocol.WorkData, "H:1", "it runs")
+			}
+		}
+		for range 2 {
+			require.Equal(t, "H:1", string(s.expect(protocol.LeaveJob)[0]))
+		}
+		require.ErrorIs(t, set.Wait(), ErrTimeout)
 	})
 }

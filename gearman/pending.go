@@ -2,6 +2,7 @@ package gearman
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -78,6 +79,9 @@ func (p *pending) attemptFailed(why Reason, err *TaskError) {
 		return
 	}
 	p.stopTimer()
+	if why == TimedOut && !p.task.AcceptLate {
+		p.giveUpJob(err)
+	}
 	if p.task.OnRetry != nil {
 		p.set.notices = append(p.set.notices, notice{task: p, kind: gotRetry, numerator: p.attempt, failure: err})
 	}
@@ -194,6 +198,18 @@ func (p *pending) failure(err error) *TaskError {
 // fail ends the task without a result.
 func (p *pending) fail(err *TaskError) { p.end(err.Handle, nil, err) }
 
+// giveUpJob tells the server that nobody here waits for the job any more, as soon as it is known to be there.
+// Of one that has ended there is nothing to tell.
+func (p *pending) giveUpJob(why error) {
+	if !p.task.EndUnwanted || p.current == nil || errors.Is(why, ErrClosed) || errors.Is(why, ErrWorkerStopped) {
+		return
+	}
+	p.current.unwanted = true
+	if p.current.handle != (Handle{}) {
+		p.set.left = append(p.set.left, p.current)
+	}
+}
+
 // end gives the task its answer, unless it has one. Its callbacks run after those that are queued.
 func (p *pending) end(h Handle, payload []byte, err *TaskError) {
 	if p.answered {
@@ -206,6 +222,9 @@ func (p *pending) end(h Handle, payload []byte, err *TaskError) {
 	}
 	if p.current != nil {
 		p.current.dropped.Store(true)
+	}
+	if err != nil {
+		p.giveUpJob(err)
 	}
 	p.set.notices = append(p.set.notices, notice{task: p, kind: gotEnd, handle: h, payload: payload, failure: err})
 	p.set.giveUpPlace(p)

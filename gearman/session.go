@@ -47,6 +47,7 @@ type session struct {
 	asked     []request            // the questions in their order; those that are answered leave with the ones before them
 	options   []string             // OPTION_REQs sent and not answered, in order
 	extended  bool                 // the server granted protocol.OptionTasks
+	said      bool                 // LEAVE_JOB, on this link
 	warned    bool                 // that it does not do all that tasks ask for
 }
 
@@ -265,7 +266,7 @@ func (s *session) disconnected(err error) (homeless []*submission, again bool) {
 	wasUp := s.state == up || s.state == leaving
 	again = s.client.ctx.Err() == nil && !(s.state == up && len(homeless) == 0)
 	s.link, s.waiting, s.undecided, s.probing, s.unnamed, s.jobs = nil, nil, nil, nil, nil, nil
-	s.questions, s.asked, s.options, s.extended = nil, nil, nil, false
+	s.questions, s.asked, s.options, s.extended, s.said = nil, nil, nil, false, false
 	before := s.state
 	if again {
 		s.enterLocked(down, err)

@@ -2,8 +2,10 @@ package gearman
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -182,6 +184,52 @@ func (s *session) endTwins(p protocol.Packet) {
 		end.payload = bytes.Clone(end.payload)
 		sub.ended(end)
 	}
+}
+
+// leave takes back what a task has submitted for the job of sub, if that has not ended. A server that does not
+// know how keeps it. It does not wait and calls nobody back.
+func (s *session) leave(sub *submission) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	j := s.jobs[sub.handle.ID]
+	if !s.extended || j == nil {
+		return
+	}
+	for range j.remove(sub.task) {
+		s.said = true
+		_ = s.postLocked(protocol.LeaveJob, []byte(j.handle)) // a dead link has left already
+	}
+	if len(j.waiting) == 0 {
+		delete(s.jobs, j.handle)
+	}
+}
+
+// flush waits until all that leave has to say is written: also about jobs whose name is still to come, which has
+// when the server has answered something asked later. A link that is dead, or does not read, hears no more.
+func (s *session) flush(ctx context.Context) {
+	s.mu.Lock()
+	mayKnow := s.extended || slices.Contains(s.options, protocol.OptionTasks)
+	l, said, more := s.link, s.said, mayKnow && s.leavesLocked()
+	s.mu.Unlock()
+	if l == nil || !said && !more {
+		return
+	}
+	if more {
+		const about = "all named"
+		_ = s.askAndWait(ctx, question{protocol.EchoRes, about}, protocol.EchoReq, func(protocol.Packet) {})
+	}
+	_ = l.flush(ctx)
+}
+
+// leavesLocked reports whether leave is still to be called for a submission.
+func (s *session) leavesLocked() bool {
+	leaves := func(sub *submission) bool { return sub.task.task.EndUnwanted && sub.dropped.Load() }
+	for _, j := range s.jobs {
+		if slices.ContainsFunc(j.waiting, leaves) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(s.unnamed, leaves)
 }
 
 // answer takes the answer to the oldest question of its kind.

@@ -28,9 +28,10 @@ type submission struct {
 	dropped atomic.Bool
 
 	// Guarded by the set's lock.
-	handle  Handle        // zero until JOB_CREATED
-	running time.Time     // when the job was first seen to run
-	look    time.Duration // until the next look at whether it runs
+	handle   Handle        // zero until JOB_CREATED
+	running  time.Time     // when the job was first seen to run
+	look     time.Duration // until the next look at whether it runs
+	unwanted bool          // nobody here waits for it, which its server is to know
 }
 
 // ending is how a job ended.
@@ -63,6 +64,9 @@ func (sub *submission) created(h Handle, age time.Duration) {
 	p.set.mu.Lock()
 	defer p.set.unlock()
 	sub.handle = h
+	if sub.unwanted {
+		p.set.left = append(p.set.left, sub)
+	}
 	if !p.waitsFor(sub) {
 		return
 	}

@@ -29,8 +29,8 @@ type Task struct {
 	// does not count, as far as the client can know: it asks the server now and then whether the job
 	// is running, and counts from when it first saw that, so that the timeout may come late by about a
 	// quarter of it when the job starts at once, and by up to all of it after a long wait in the
-	// queue. The client then stops waiting or tries again, see Retry; it cannot stop the worker. A server
-	// that stops answering is not noticed by it: that is for Deadline or the set's context. In the
+	// queue. The client then stops waiting or tries again, see Retry; the worker goes on without
+	// EndUnwanted. A server that stops answering is not noticed by it: that is for Deadline or the set's context. In the
 	// background, and with ServerRetry, this module's server measures instead, to the millisecond, and
 	// takes the job from its worker.
 	Timeout time.Duration
@@ -75,6 +75,13 @@ type Task struct {
 	// AcceptLate takes the result of an attempt that was timed out by the server, if it comes before
 	// that of a later attempt. Without it such a result is dropped.
 	AcceptLate bool
+
+	// EndUnwanted has the server end the job when the task is given up: by Timeout, at Deadline, by
+	// [TaskSet.Cancel] or with the set's context. Queued it goes, running it is taken from its worker, unless
+	// somebody else waits for it or it is in the background. A further attempt is then another run; with
+	// AcceptLate only the last attempt ends its job. Without it the job goes on, and a further attempt joins
+	// it; so it does when the client is closed, or the cause is [ErrWorkerStopped]: others carry on then.
+	EndUnwanted bool
 
 	Labels Labels // what the job is listed with. Without them it is listed as any other
 

@@ -129,6 +129,40 @@ func TestCancelOnRealServers(t *testing.T) {
 	}
 }
 
+// A worker hears that nobody waits for its job any more, and the last words are said before the client is closed.
+func TestUnwantedJobsEndOnRealServers(t *testing.T) {
+	t.Parallel()
+	addr := servertest.Start(t).Addr
+	started, ended := make(chan struct{}, 9), make(chan error, 9)
+	startWorker(t, addr, map[string]gearman.HandlerFunc{
+		"runs": func(ctx context.Context, _ *gearman.Job) ([]byte, error) {
+			started <- struct{}{}
+			<-ctx.Done()
+			ended <- context.Cause(ctx)
+			return nil, gearman.ErrFail
+		},
+	})
+	for range 3 {
+		c, err := gearman.Dial(t.Context(), addr)
+		require.NoError(t, err)
+		set := c.NewTaskSet(t.Context())
+		set.Add(gearman.Task{Function: "runs", Key: "k", EndUnwanted: true})
+		<-started
+		set.Cancel(nil)
+		require.ErrorIs(t, set.Wait(), context.Canceled)
+		require.NoError(t, c.Close())
+		require.ErrorIs(t, <-ended, gearman.ErrJobCancelled)
+	}
+	_, err := newClient(t, addr).Do(t.Context(), gearman.Task{
+		Function: "runs", Key: "k", EndUnwanted: true, Timeout: time.Millisecond, Retry: gearman.Retry{Attempts: 3},
+	})
+	require.ErrorIs(t, err, gearman.ErrTimeout)
+	for range 3 {
+		<-started
+		require.ErrorIs(t, <-ended, gearman.ErrJobCancelled)
+	}
+}
+
 func TestFindManyKeys(t *testing.T) {
 	t.Parallel()
 	onServers(t, func(t *testing.T, addr string) {

@@ -47,6 +47,7 @@ type TaskSet struct {
 	// What is to be done once the lock is free: see unlock.
 	outgoing  []*submission // to be routed
 	questions []*submission // whose servers are to be asked whether they run
+	left      []*submission // whose servers are to be told that nobody waits here
 
 	notices    []notice // what callbacks are to be told, in order
 	backlog    int      // bytes of data in them
@@ -187,7 +188,8 @@ func (s *TaskSet) Progress() Progress {
 }
 
 // Cancel fails every task that has no answer, and every task added later, with cause. Jobs that a
-// server has go on there; what they bring is dropped. A nil cause is context.Canceled.
+// server has go on there, but for those of [Task].EndUnwanted; what they bring is dropped. A nil cause is
+// context.Canceled.
 func (s *TaskSet) Cancel(cause error) {
 	if cause == nil {
 		cause = context.Canceled
@@ -327,9 +329,13 @@ func (s *TaskSet) nextResult() (answer, bool) {
 	return a, true
 }
 
-// unlock frees the lock and then does what was decided under it, so that no session, and no callback,
-// is called while the set is locked.
+// unlock frees the lock and then does what was decided under it, so that no callback, and no session that
+// could call back, is called while the set is locked.
 func (s *TaskSet) unlock() {
+	for _, sub := range s.left { // within the lock: no retry may overtake them
+		s.client.sessions[sub.handle.Server].leave(sub)
+	}
+	s.left = nil
 	outgoing, questions := s.outgoing, s.questions
 	s.outgoing, s.questions = nil, nil
 	if len(s.notices) > 0 && !s.delivering {

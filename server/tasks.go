@@ -21,6 +21,8 @@ func (c *conn) handleTask(p *protocol.Packet) bool {
 		t.apply(&queue.CancelJob{Peer: c.id, Handle: p.Args[0]})
 	case protocol.CancelKey:
 		t.apply(&queue.CancelKey{Peer: c.id, Function: p.Args[0], Key: p.Args[1]})
+	case protocol.LeaveJob:
+		t.apply(&queue.LeaveJob{Peer: c.id, Handle: p.Args[0]})
 	case protocol.FindJob:
 		t.apply(&queue.FindJob{Peer: c.id, Function: p.Args[0], Key: p.Args[1]})
 	default:

@@ -35,6 +35,7 @@ func TestTaskPacketsAreUnknownUnlessAskedFor(t *testing.T) {
 		packet(protocol.AttachJob, "f", "k"),
 		packet(protocol.CancelJob, "H:test:1"),
 		packet(protocol.CancelKey, "f", "k"),
+		packet(protocol.LeaveJob, "H:test:1"),
 		packet(protocol.FindJob, "f", "k"),
 	} {
 		p.raw(request)

@@ -52,6 +52,12 @@ const (
 	// comes when that is on stable storage, with the state the job was in: "queued", "scheduled",
 	// "running", or "none" if there was no such job.
 	//
+	//	LEAVE_JOB   (type 1010, REQ): handle
+	//
+	// takes back one submission of this client for the job, whose end it will not hear. A job for which then nobody
+	// waits, and which is not in the background, ends as by CANCEL_JOB. There is no answer, also not if there is no
+	// such job.
+	//
 	//	FIND_JOB    (type 1007, REQ): function | key
 	//	FIND_RES    (type 1008, RES): function | key | state | milliseconds
 	//
@@ -74,4 +80,5 @@ const (
 	FindRes    Type = 1008 // server RES  function | key | state | milliseconds
 
 	JobRetained Type = 1009 // server RES  handle | milliseconds
+	LeaveJob    Type = 1010 // client REQ  handle
 )

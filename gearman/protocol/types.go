@@ -121,6 +121,7 @@ var extensions = [...]kind{
 	FindRes - JobCancel:    {"FIND_RES", 4},
 
 	JobRetained - JobCancel: {"JOB_RETAINED", 2},
+	LeaveJob - JobCancel:    {"LEAVE_JOB", 1},
 }
 
 // kind is what the tables know of t, nil if it is no packet.
@@ -128,7 +129,7 @@ func (t Type) kind() *kind {
 	switch {
 	case t <= lastType:
 		return &kinds[t]
-	case t >= JobCancel && t <= JobRetained:
+	case t >= JobCancel && t <= LeaveJob:
 		return &extensions[t-JobCancel]
 	}
 	return nil
@@ -156,7 +157,7 @@ func (t Type) Arity() int {
 
 // ParseType finds the type with the given name in the protocol document.
 func ParseType(name string) (Type, bool) {
-	for t := CanDo; t <= JobRetained; t++ {
+	for t := CanDo; t <= LeaveJob; t++ {
 		if t.Known() && t.kind().name == name {
 			return t, true
 		}

@@ -64,6 +64,7 @@ var types = []struct {
 	{1007, "FIND_JOB", 2},
 	{1008, "FIND_RES", 4},
 	{1009, "JOB_RETAINED", 2},
+	{1010, "LEAVE_JOB", 1},
 }
 
 func TestTypes(t *testing.T) {

@@ -154,6 +154,13 @@ type CancelKey struct {
 	Function, Key []byte
 }
 
+// LeaveJob takes back one submission of a client for a job. A job that nobody wants any more ends as by
+// CancelJob.
+type LeaveJob struct {
+	Peer   Peer
+	Handle []byte
+}
+
 // AttachJob asks for the end of the job with a key, and never makes one. It is answered like Submit; if
 // there is neither a job nor a retained result, with ERROR JOB_NOT_FOUND.
 type AttachJob struct {
@@ -204,6 +211,7 @@ func (*Leave) event()           {}
 func (*Tick) event()            {}
 func (*CancelJob) event()       {}
 func (*CancelKey) event()       {}
+func (*LeaveJob) event()        {}
 func (*AttachJob) event()       {}
 func (*FindJob) event()         {}
 func (*PauseFunction) event()   {}

@@ -103,6 +103,26 @@ func (s *State) cancelKey(ev *CancelKey) {
 	}
 }
 
+// leaveJob takes a client's seat at a job away, the oldest one, and ends the job if nobody wants it any more.
+func (s *State) leaveJob(ev *LeaveJob) {
+	p, slot := s.peer(ev.Peer), s.findHandle(ev.Handle)
+	if p == nil || slot == 0 {
+		return
+	}
+	j := s.jobs.at(slot)
+	at := j.first
+	for at != 0 && s.seats.at(at).client != p.slot {
+		at = s.seats.at(at).nextOfJob
+	}
+	if at == 0 {
+		return
+	}
+	s.detachClient(at)
+	if !j.wanted() {
+		s.cancel(slot)
+	}
+}
+
 // cancel ends a job, whoever waits for it. It returns the state in which the job was, and what an answer
 // waits for.
 func (s *State) cancel(slot uint32) (state string, after uint64) {

@@ -88,3 +88,28 @@ func TestCancelIsAnswered(t *testing.T) {
 	require.Empty(t, d.disk.records)
 	require.Zero(t, d.state.jobs.n)
 }
+
+// Who leaves a job takes back one submission. What nobody wants any more ends, what others want goes on.
+func TestLeaveJob(t *testing.T) {
+	t.Parallel()
+	tb := newTable(t, Config{})
+	tb.quiet(canDo(4, "f"), option(4, protocol.OptionCancel))
+	leave := func(p Peer, handle string) *LeaveJob { return &LeaveJob{Peer: p, Handle: []byte(handle)} }
+	tb.quiet(submit(1, "f", "k", ""), submit(1, "f", "k", ""), submit(2, "f", "k", ""), &Grab{Peer: 4})
+	tb.do(leave(3, "H:1"))
+	tb.do(leave(1, "H:1"))
+	tb.do(report(4, Warning, "H:1", "w"), "1 WORK_WARNING H:1|w", "2 WORK_WARNING H:1|w")
+	tb.do(leave(1, "H:1"))
+	tb.do(leave(1, "H:1"))
+	tb.do(report(4, Warning, "H:1", "w"), "2 WORK_WARNING H:1|w")
+	tb.do(leave(2, "H:1"), "4 JOB_CANCEL H:1|cancelled")
+	tb.do(report(4, Fail, "H:1", ""))
+
+	tb.quiet(submit(1, "f", "queued", ""), leave(1, "H:2"))
+	require.Zero(t, tb.state.Levels().Queued)
+	tb.quiet(submit(1, "f", "both", ""), submit(2, "f", "both", "").bg(), leave(1, "H:3"))
+	require.Equal(t, 1, tb.state.Levels().Queued, "a background job needs nobody who waits")
+	tb.do(leave(1, "H:3"))
+	tb.do(leave(1, "H:99"))
+	tb.do(leave(9, "H:3"))
+}

@@ -130,6 +130,19 @@ func (m *model) cancel(handle string) (want []string) {
 	return nil
 }
 
+func (m *model) leaveJob(ev *LeaveJob) []string {
+	for _, j := range m.jobs {
+		i := slices.Index(j.clients, ev.Peer)
+		if m.handle(j) != string(ev.Handle) || i < 0 {
+			continue
+		}
+		if j.clients = slices.Delete(j.clients, i, i+1); len(j.clients) == 0 && !j.background {
+			return m.cancel(string(ev.Handle))
+		}
+	}
+	return nil
+}
+
 func (m *model) status(ev *GetStatus) []string {
 	for _, j := range m.jobs {
 		if m.handle(j) == string(ev.Handle) {

@@ -197,6 +197,8 @@ func (m *model) step(ev Event, got []string) (want []string, wakes int, err erro
 		want = m.tick()
 	case *CancelJob:
 		want = m.cancel(string(ev.Handle))
+	case *LeaveJob:
+		want = m.leaveJob(ev)
 	case *GetStatus:
 		want = m.status(ev)
 	default:

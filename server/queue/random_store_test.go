@@ -299,11 +299,20 @@ func (w *keeper) crash() {
 	w.peers, w.promised, w.created = nil, map[uint64]uint64{}, map[told]uint64{}
 }
 
+// drawLeave takes one of the last jobs, if there were any.
+func (w *keeper) drawLeave(p Peer) Event {
+	handle := "H:1"
+	if len(w.handles) > 0 {
+		handle = w.handles[max(0, len(w.handles)-1-rapid.IntRange(0, 4).Draw(w.T, "left"))]
+	}
+	return &LeaveJob{Peer: p, Handle: []byte(handle)}
+}
+
 func (w *keeper) draw() Event {
 	p := rapid.SampledFrom(w.peers).Draw(w.T, "peer")
 	f := []byte(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(w.T, "function"))
 	key := []byte(rapid.SampledFrom([]string{"k", "l"}).Draw(w.T, "key"))
-	switch rapid.IntRange(0, 22).Draw(w.T, "event") {
+	switch rapid.IntRange(0, 23).Draw(w.T, "event") {
 	case 0, 1, 2, 3, 4, 5:
 		return w.drawSubmit(p, f)
 	case 6, 7, 8, 9:
@@ -319,6 +328,8 @@ func (w *keeper) draw() Event {
 		return &Leave{Peer: p}
 	case 16:
 		return &CancelKey{Peer: p, Function: f, Key: key}
+	case 23:
+		return w.drawLeave(p)
 	case 17:
 		return &AttachJob{Peer: p, Function: f, Key: key}
 	case 18:

@@ -88,7 +88,7 @@ func (w *world) draw() Event {
 	}
 	p := rapid.SampledFrom(w.peers).Draw(w.T, "peer")
 	f := []byte(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(w.T, "function"))
-	switch rapid.IntRange(0, 22).Draw(w.T, "kind") {
+	switch rapid.IntRange(0, 24).Draw(w.T, "kind") {
 	case 0, 1, 2, 3, 4:
 		return w.drawSubmit(p, f)
 	case 5:
@@ -113,6 +113,8 @@ func (w *world) draw() Event {
 			return &ResetAbilities{Peer: p}
 		}
 		return &CancelJob{Handle: []byte(w.drawHandle())}
+	case 23, 24:
+		return &LeaveJob{Peer: p, Handle: []byte(w.drawHandle())}
 	case 18:
 		return &SetOption{Peer: p, Option: []byte(rapid.SampledFrom([]string{
 			protocol.OptionExceptions, protocol.OptionCancel, protocol.OptionAttempts}).Draw(w.T, "option"))}

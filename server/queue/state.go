@@ -176,6 +176,8 @@ func (s *State) applyAdmin(ev Event) {
 		s.cancelJob(ev)
 	case *CancelKey:
 		s.cancelKey(ev)
+	case *LeaveJob:
+		s.leaveJob(ev)
 	case *AttachJob:
 		s.attachJob(ev)
 	case *FindJob:

@@ -205,6 +205,8 @@ func taskEvent(peer queue.Peer, p *protocol.Packet) queue.Event {
 		return &queue.CancelJob{Peer: peer, Handle: p.Args[0]}
 	case protocol.CancelKey:
 		return &queue.CancelKey{Peer: peer, Function: p.Args[0], Key: p.Args[1]}
+	case protocol.LeaveJob:
+		return &queue.LeaveJob{Peer: peer, Handle: p.Args[0]}
 	case protocol.FindJob:
 		return &queue.FindJob{Peer: peer, Function: p.Args[0], Key: p.Args[1]}
 	}

@@ -72,7 +72,7 @@ type Counters struct {
 	Failed      uint64 // jobs ended by WORK_FAIL
 	Exceptions  uint64 // jobs ended by WORK_EXCEPTION
 	Exhausted   uint64 // jobs ended because JobRetries attempts were lost or timed out
-	Cancelled   uint64 // jobs ended by CancelJob or DropFunction
+	Cancelled   uint64 // jobs ended by CancelJob, LeaveJob or DropFunction
 	Abandoned   uint64 // foreground jobs removed because their last client had left
 	Timeouts    uint64 // attempts taken away by CAN_DO_TIMEOUT
 	Lost        uint64 // attempts whose worker left
