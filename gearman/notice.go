@@ -78,12 +78,12 @@ func (s *TaskSet) tell(n *notice) {
 	}
 }
 
-// inform calls a callback of a task that goes on. If it panics, the task ends, and of what is already
-// queued for it only its end is told.
+// inform calls a callback of a task that goes on. If it panics, the task ends with that, and of what is already
+// queued for it only the end is told.
 func (s *TaskSet) inform(n *notice) {
 	t := &n.task.task
 	err := caught(func() {
-		if n.task.panicked {
+		if n.task.panicked != nil {
 			return
 		}
 		switch n.kind {
@@ -103,7 +103,7 @@ func (s *TaskSet) inform(n *notice) {
 	defer s.unlock()
 	s.backlog -= n.cost()
 	if err != nil {
-		n.task.panicked = true
+		n.task.panicked = err
 		n.task.fail(n.task.failure(err))
 	}
 }
@@ -115,7 +115,11 @@ func (s *TaskSet) conclude(n *notice) {
 	err := n.failure
 	if err == nil {
 		complete := Result{Task: &p.task, Handle: n.handle, Payload: n.payload, Attempt: p.attempt, Age: p.age}
-		if trouble := p.complete(complete); trouble != nil {
+		trouble := p.panicked
+		if trouble == nil {
+			trouble = p.complete(complete)
+		}
+		if trouble != nil {
 			err = &TaskError{Function: p.task.Function, Key: p.task.Key, Handle: n.handle, Attempt: p.attempt, Err: trouble}
 		} else {
 			result = complete

@@ -40,7 +40,7 @@ type pending struct {
 	searches int             // attach: in vain, since then
 	timer    *time.Timer     // of the attempt's timeout, or of the retry
 	deadline *time.Timer
-	panicked bool // in a callback; written and read by the set's deliver only
+	panicked error // of a callback; written and read by the set's deliver only
 }
 
 // promise is where a task's answer goes: its future.

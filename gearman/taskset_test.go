@@ -296,6 +296,33 @@ func TestPanicsBecomeTheTasksError(t *testing.T) {
 	})
 }
 
+// A callback may be behind: it panics when the result is there already.
+func TestPanicAfterTheResult(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeServer(t)
+		set := f.client().NewTaskSet(t.Context())
+		behind := make(chan struct{})
+		var failed error
+		future := set.Add(Task{
+			Function: "f",
+			OnData:   func([]byte) { <-behind; panic("in data") },
+			OnFail:   func(err error) { failed = err }, OnComplete: func(Result) { t.Error("completed") },
+		})
+		s := f.accept()
+		s.take("H:1")
+		s.send(protocol.WorkData, "H:1", "x")
+		s.send(protocol.WorkComplete, "H:1", "y")
+		synctest.Wait()
+		close(behind)
+		_, err := future.Wait(t.Context())
+		require.ErrorContains(t, err, "in data")
+		require.ErrorContains(t, failed, "in data")
+		require.Error(t, set.Wait())
+		require.Equal(t, Progress{Added: 1, Failed: 1}, set.Progress())
+	})
+}
+
 func TestRetry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
