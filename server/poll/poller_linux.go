@@ -172,7 +172,7 @@ func (l *Lead) one(s *Socket, events uint32) {
 	}
 	if events&unix.EPOLLOUT != 0 && s.roomCame() {
 		l.serveOne(s, Writable)
-		if l.over || s.closed() {
+		if l.over {
 			return
 		}
 	}
@@ -182,6 +182,9 @@ func (l *Lead) one(s *Socket, events uint32) {
 }
 
 func (l *Lead) serveOne(s *Socket, e Event) {
+	if !s.servable() {
+		return
+	}
 	l.server.Serve(s, e)
 	if l.over {
 		s.resume()
@@ -233,7 +236,9 @@ func (p *Poller) remind(late []*Socket) {
 	defer p.mu.Unlock()
 	now := time.Now()
 	for _, s := range late {
-		p.timed[s] = now
+		if !s.left { // by now another leader may have served it
+			p.timed[s] = now
+		}
 	}
 	p.wakeBy(now)
 }

@@ -416,3 +416,40 @@ func TestReadDoesNotWait(t *testing.T) {
 	_, err = far.Read(make([]byte, 1))
 	require.ErrorIs(t, err, io.EOF)
 }
+
+// A process that is being started has all descriptors for a moment, so that closing one does not end what is
+// registered for it; and then the number is that of another socket.
+func TestEndThoughOthersHaveTheDescriptor(t *testing.T) { // not parallel: it takes a number again
+	r := newRig(t)
+	ended := make(chan struct{})
+	r.serve = func(l *Lead, s *Socket, e Event) {
+		if echo(l, s, e); !s.servable() {
+			close(ended)
+		}
+	}
+	s, far := r.watched()
+	child, err := unix.FcntlInt(uintptr(s.fd), unix.F_DUPFD_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(child)
+	far.Close()
+	<-ended
+	require.NoError(t, unix.Dup3(child, int(s.fd), unix.O_CLOEXEC))
+	defer unix.Close(int(s.fd))
+	require.ErrorIs(t, r.poller.control(unix.EPOLL_CTL_DEL, int(s.fd), 0), unix.ENOENT)
+}
+
+// Nor is a socket served that has ended, or is away, whatever is said to have happened to it.
+func TestOnlyWhatIsThereIsServed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	s, _ := r.dial()
+	r.serve = func(*Lead, *Socket, Event) { t.Error("served") }
+	l := &Lead{poller: r.poller, server: served{rig: r}}
+	s.away = true
+	l.one(s, unix.EPOLLIN)
+	s.away = false
+	s.Release()
+	l.one(s, unix.EPOLLIN|unix.EPOLLHUP)
+	r.poller.remind([]*Socket{s})
+	require.Empty(t, r.poller.timed)
+}

@@ -186,6 +186,9 @@ func (s *Socket) Release() {
 	p.mu.Lock()
 	if s.watched {
 		delete(p.sockets, s.fd)
+		if !s.away { // a process that is being started has the descriptor too, so that its end is not enough
+			_ = p.control(unix.EPOLL_CTL_DEL, int(s.fd), 0) // it is there
+		}
 	}
 	delete(p.timed, s)
 	full := s.full
@@ -201,10 +204,11 @@ func (s *Socket) Release() {
 	}
 }
 
-func (s *Socket) closed() bool {
+// servable reports whether the leader may serve the socket: it has not ended, and no other goroutine has it.
+func (s *Socket) servable() bool {
 	s.poller.mu.Lock()
 	defer s.poller.mu.Unlock()
-	return s.left
+	return !s.left && !s.away
 }
 
 // Close ends the conversation in both directions.
