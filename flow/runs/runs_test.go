@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -395,6 +396,16 @@ func TestUnfinished(t *testing.T) {
 	require.NoError(t, d.Finish(&flow.Report{Status: flow.Failure}, errors.New("no"), false))
 	require.NoError(t, d.Close())
 	require.Empty(t, found())
+}
+
+// A length that is damaged takes no memory for what is not there.
+func TestDamagedLengthTakesNoMemory(t *testing.T) { // not parallel: others allocate too
+	text := segmentHead + "\x00\x00\x00\x3f" + "crc." + "a few bytes"
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	require.NoError(t, scan(strings.NewReader(text), func(int64, []byte) error { return errRecord }))
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20))
 }
 
 func FuzzSegment(f *testing.F) {

@@ -2,6 +2,7 @@ package runs
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -262,7 +263,7 @@ func scan(file io.Reader, each func(at int64, body []byte) error) error {
 		return unlessCut(err)
 	}
 	at := int64(len(segmentHead))
-	var body []byte
+	var record bytes.Buffer // grows with what is there, whatever a damaged length says
 	for {
 		var f [frameSize]byte
 		if _, err := io.ReadFull(in, f[:]); err != nil {
@@ -272,13 +273,11 @@ func scan(file io.Reader, each func(at int64, body []byte) error) error {
 		if size == 0 || size > maxRecord {
 			return nil
 		}
-		if cap(body) < int(size) {
-			body = make([]byte, 0, min(int(size)*5/4, maxRecord))
-		}
-		body = body[:size]
-		if _, err := io.ReadFull(in, body); err != nil {
+		record.Reset()
+		if _, err := io.CopyN(&record, in, int64(size)); err != nil {
 			return unlessCut(err)
 		}
+		body := record.Bytes()
 		if crc32.Checksum(body, castagnoli) == binary.LittleEndian.Uint32(f[4:]) {
 			if err := each(at, body); err != nil {
 				return err
