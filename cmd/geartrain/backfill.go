@@ -87,11 +87,7 @@ func (b *backfillCommand) backfill(ctx context.Context, file string) error {
 		return err
 	}
 	if b.run.detached {
-		servers := b.run.servers.named()
-		if servers == nil {
-			servers = plan.Servers
-		}
-		if err := b.run.detachable(servers); err != nil {
+		if err := b.run.detachable(b.run.servers.forFile(plan)); err != nil {
 			return err
 		}
 	}

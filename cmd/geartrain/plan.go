@@ -95,9 +95,7 @@ func (p *planCommand) otherFlags() string {
 	if p.noData {
 		flags += " --no-data"
 	}
-	if p.sample > 0 {
-		flags += fmt.Sprintf(" --sample %d", p.sample)
-	}
+	flags += p.sampleFlag()
 	for _, stage := range p.force {
 		if flags += " --force"; stage != flow.ForceAll {
 			flags += "=" + quoteWord(stage)
@@ -109,10 +107,7 @@ func (p *planCommand) otherFlags() string {
 // forecast looks the jobs up, in the state folder and on the servers.
 func (p *planCommand) forecast(ctx context.Context, plan *flow.Plan, k *keeper, options flow.RunOptions) (*flow.Forecast, error) {
 	runner := &flow.Runner{}
-	servers := p.servers.named()
-	if servers == nil {
-		servers = plan.Servers
-	}
+	servers := p.servers.forFile(plan)
 	if servers != nil {
 		logger, err := p.logging.logger(p.std.err)
 		if err != nil {

@@ -137,10 +137,7 @@ func (r *runCommand) runKept(ctx context.Context, file string, plan *flow.Plan, 
 		return err
 	}
 	in := newInner(logger)
-	in.servers = r.servers.named()
-	if in.servers == nil {
-		in.servers = plan.Servers
-	}
+	in.servers = r.servers.forFile(plan)
 	if r.detached {
 		if err := r.detachable(in.servers); err != nil {
 			return err
@@ -395,10 +392,7 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 	}
 	close(output.ready)
 	whole := r.again(file, run.ScheduledAt())
-	again := whole
-	if r.sample > 0 {
-		again += fmt.Sprintf(" --sample %d", r.sample)
-	}
+	again := whole + r.sampleFlag()
 	signals.run, signals.again = run, again
 	if in.alone && !r.noWorkers {
 		signals.inside = in
@@ -423,6 +417,14 @@ func (r *runCommand) execute(ctx context.Context, file string, in *inner, plan *
 		fmt.Fprintf(r.std.err, "a sample; all of it, with the same keys: %s\n", whole)
 	}
 	return r.verdict(report, err, ended, again)
+}
+
+// sampleFlag is --sample as it was given, with a space before it; "" without one.
+func (r *runCommand) sampleFlag() string {
+	if r.sample == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" --sample %d", r.sample)
 }
 
 // again is the command that goes on with this very run.

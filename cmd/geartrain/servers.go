@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/geartrain/geartrain/flow"
 )
 
 // serverFlags is -S/--server, with the environment behind it.
@@ -27,6 +29,14 @@ func (f *serverFlags) named() []string {
 		}
 	}
 	return nil
+}
+
+// forFile is named, or else what the pipeline file says.
+func (f *serverFlags) forFile(plan *flow.Plan) []string {
+	if servers := f.named(); servers != nil {
+		return servers
+	}
+	return plan.Servers
 }
 
 // orDefault is named, or the default port on this machine.

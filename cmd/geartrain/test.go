@@ -131,9 +131,7 @@ func (t *testCommand) recordRun(ctx context.Context, file string, plan *flow.Pla
 		return err
 	}
 	in := newInner(logger)
-	if in.servers = t.servers.named(); in.servers == nil {
-		in.servers = plan.Servers
-	}
+	in.servers = t.servers.forFile(plan)
 	if err := t.begin(in, plan, noKeeper(), options); err != nil {
 		return errors.Join(err, in.stop())
 	}
